@@ -1,0 +1,41 @@
+"""DSA-110 continuum: raw visibilities to calibrated images, light curves and mosaics."""
+
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+BASE = Path(workflow.basedir)
+sys.path.insert(0, str(BASE / "scripts"))
+
+
+configfile: str(BASE / "config" / "config.yaml")
+
+
+include: "rules/common.smk"
+
+
+wildcard_constraints:
+    date=r"\d{4}-\d{2}-\d{2}",
+    group=r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}",
+    name=r"[A-Za-z0-9+_.-]+",
+
+
+include: "rules/simulate.smk"
+include: "rules/catalog.smk"
+include: "rules/index.smk"
+include: "rules/convert.smk"
+include: "rules/calibrate.smk"
+include: "rules/image.smk"
+include: "rules/photometry.smk"
+include: "rules/mosaic.smk"
+include: "rules/archive.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        reports=reports_of_all_dates,

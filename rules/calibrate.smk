@@ -1,0 +1,175 @@
+# Needs: science Measurement Sets; the calibrators that pass through the beam.
+# Makes: cal/DATE/GROUP.{bcal,gcal,kcal}, cal/DATE/calibration.json, and temporary calibrated sets.
+
+
+rule predict_model:
+    input:
+        ms="ms/science/{date}/{group}.ms",
+        ms_status="ms/science/{date}/{group}.ms.json",
+        catalog="catalogs/master_sources.sqlite3",
+    output:
+        solve_ms=temp(directory("cal/{date}/{group}.solve.ms")),
+        status=temp("cal/{date}/{group}.solve.ms.json"),
+    params:
+        calibrator=lambda wildcards: inventory.calibrator_of(wildcards.group),
+        calibration=config["calibration"],
+        beam=config["beam"],
+        code=code("predict_model"),
+    log:
+        "logs/{date}/predict_model/{group}.log",
+    benchmark:
+        "benchmarks/{date}/predict_model/{group}.jsonl"
+    threads: threads_of("predict_model")
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Apparent sky around the calibrator of {wildcards.group}"
+    script:
+        "../scripts/predict_model.py"
+
+
+rule solve_delay:
+    input:
+        solve_ms="cal/{date}/{group}.solve.ms",
+        solve_status="cal/{date}/{group}.solve.ms.json",
+    output:
+        kcal=directory("cal/{date}/{group}.kcal"),
+        status="cal/{date}/{group}.kcal.json",
+    params:
+        calibration=config["calibration"],
+        code=code("solve_delay"),
+    log:
+        "logs/{date}/solve_delay/{group}.log",
+    benchmark:
+        "benchmarks/{date}/solve_delay/{group}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    conda:
+        "../envs/casa.yaml"
+    message:
+        "Delays of {wildcards.group}"
+    script:
+        "../scripts/solve_delay.py"
+
+
+# Without delays a bandpass needs none; with them, it is solved on top of them.
+DELAY = {"kcal": "cal/{date}/{group}.kcal", "kcal_status": "cal/{date}/{group}.kcal.json"}
+if not config["calibration"]["delay"]["enabled"]:
+    DELAY = {}
+
+
+rule solve_bandpass:
+    input:
+        **DELAY,
+        solve_ms="cal/{date}/{group}.solve.ms",
+        solve_status="cal/{date}/{group}.solve.ms.json",
+    output:
+        bcal=directory("cal/{date}/{group}.bcal"),
+        status="cal/{date}/{group}.bcal.json",
+    params:
+        calibration=config["calibration"],
+        code=code("solve_bandpass"),
+    log:
+        "logs/{date}/solve_bandpass/{group}.log",
+    benchmark:
+        "benchmarks/{date}/solve_bandpass/{group}.jsonl"
+    threads: threads_of("solve_bandpass")
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../envs/casa.yaml"
+    message:
+        "Bandpass of {wildcards.group}"
+    script:
+        "../scripts/solve_bandpass.py"
+
+
+rule solve_gains:
+    input:
+        **DELAY,
+        solve_ms="cal/{date}/{group}.solve.ms",
+        solve_status="cal/{date}/{group}.solve.ms.json",
+        bcal="cal/{date}/{group}.bcal",
+        bcal_status="cal/{date}/{group}.bcal.json",
+    output:
+        gcal=directory("cal/{date}/{group}.gcal"),
+        status="cal/{date}/{group}.gcal.json",
+    params:
+        calibration=config["calibration"],
+        code=code("solve_gains"),
+    log:
+        "logs/{date}/solve_gains/{group}.log",
+    benchmark:
+        "benchmarks/{date}/solve_gains/{group}.jsonl"
+    threads: threads_of("solve_gains")
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    conda:
+        "../envs/casa.yaml"
+    message:
+        "Gains of {wildcards.group}"
+    script:
+        "../scripts/solve_gains.py"
+
+
+rule choose_calibration:
+    input:
+        solutions=lambda wildcards: of_groups(
+            "cal/{date}/{group}.gcal.json", inventory.calibrator_groups(wildcards.date)
+        ),
+    output:
+        status="cal/{date}/calibration.json",
+    params:
+        date="{date}",
+        declination_deg=lambda wildcards: inventory.declination_deg(wildcards.date),
+        calibration=config["calibration"],
+        code=code("choose_calibration"),
+    log:
+        "logs/{date}/choose_calibration/{date}.log",
+    benchmark:
+        "benchmarks/{date}/choose_calibration/{date}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Tables that serve {wildcards.date}"
+    script:
+        "../scripts/choose_calibration.py"
+
+
+rule apply_calibration:
+    input:
+        ms="ms/science/{date}/{group}.ms",
+        ms_status="ms/science/{date}/{group}.ms.json",
+        calibration_status="cal/{date}/calibration.json",
+    output:
+        calibrated_ms=temp(directory("ms/calibrated/{date}/{group}.ms")),
+        status="ms/calibrated/{date}/{group}.ms.json",
+    params:
+        averaging=config["averaging"],
+        flagging=config["flagging"],
+        code=code("apply_calibration"),
+    log:
+        "logs/{date}/apply_calibration/{group}.log",
+    benchmark:
+        "benchmarks/{date}/apply_calibration/{group}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    conda:
+        "../envs/casa.yaml"
+    message:
+        "Calibrated and averaged visibilities of {wildcards.group}"
+    script:
+        "../scripts/apply_calibration.py"

@@ -1,0 +1,64 @@
+# Needs: a group's raw subbands.
+# Makes: ms/science/DATE/GROUP.ms, the one form in which visibilities are kept, flagged, read-only.
+
+
+rule convert_group:
+    input:
+        subbands=lambda wildcards: inventory.files_of_group(wildcards.group),
+        antennas=checkout(config["telescope"]["antennas"]),
+    output:
+        ms=temp(directory("ms/raw/{date}/{group}.ms")),
+        status=temp("ms/raw/{date}/{group}.ms.json"),
+    params:
+        telescope=config["telescope"],
+        ingest=config["ingest"],
+        code=code("convert_group"),
+    log:
+        "logs/{date}/convert_group/{group}.log",
+    benchmark:
+        "benchmarks/{date}/convert_group/{group}.jsonl"
+    threads: threads_of("convert_group")
+    resources:
+        mem_mb=7000,
+        runtime=30,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Measurement Set of {wildcards.group}"
+    script:
+        "../scripts/convert_group.py"
+
+
+rule flag_group:
+    input:
+        raw_ms="ms/raw/{date}/{group}.ms",
+        raw_status="ms/raw/{date}/{group}.ms.json",
+        strategy=checkout(config["flagging"]["strategy"]),
+    output:
+        ms=directory("ms/science/{date}/{group}.ms"),
+        status="ms/science/{date}/{group}.ms.json",
+    log:
+        "logs/{date}/flag_group/{group}.log",
+    benchmark:
+        "benchmarks/{date}/flag_group/{group}.jsonl"
+    threads: threads_of("flag_group")
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    container:
+        checkout(config["software"]["container"])
+    message:
+        "Interference in {wildcards.group}"
+    shell:
+        """
+        exec > {log:q} 2>&1
+        part={output.ms:q}.part
+        rm -rf "$part" && cp -r --reflink=auto {input.raw_ms:q} "$part"
+        if grep -q '^ "status": "ok"' {input.raw_status:q}; then
+            timeout --kill-after=30 {resources.runtime}m \
+                aoflagger -j {threads} -strategy {input.strategy:q} "$part"
+        fi
+        find "$part" -type f -exec chmod a-w {{}} +
+        rm -rf {output.ms:q} && mv -T "$part" {output.ms:q}
+        cp {input.raw_status:q} {output.status:q}
+        """

@@ -1,0 +1,30 @@
+# Needs: raw files in incoming/.
+# Makes: index/DATE.json, the record for people of what was found. No job reads it but the report:
+# the graph itself asks the same library (contimg.inventory) when it is planned.
+
+
+rule index_date:
+    input:
+        raw=lambda wildcards: inventory.files_of_date(wildcards.date),
+        antennas=checkout(config["telescope"]["antennas"]),
+        calibrator_list=checkout(config["calibration"]["calibrator_list"]),
+    output:
+        index="index/{date}.json",
+    params:
+        settings=lambda wildcards: inventory.settings,
+        strange_names=lambda wildcards: inventory.strange_names(wildcards.date),
+        code=code("index_date"),
+    log:
+        "logs/{date}/index_date/{date}.log",
+    benchmark:
+        "benchmarks/{date}/index_date/{date}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "What {wildcards.date} holds"
+    script:
+        "../scripts/index_date.py"

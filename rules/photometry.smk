@@ -1,0 +1,60 @@
+# Needs: images of a date and the catalogue.
+# Makes: photometry/DATE/GROUP.parquet and photometry/DATE/photometry.parquet.
+
+
+rule measure_photometry:
+    input:
+        image="images/{date}/{group}.image.fits",
+        pb="images/{date}/{group}.pb.fits",
+        rms="images/{date}/{group}.rms.fits",
+        image_status="images/{date}/{group}.image.json",
+        catalog="catalogs/master_sources.sqlite3",
+    output:
+        photometry="photometry/{date}/{group}.parquet",
+    params:
+        group="{group}",
+        date="{date}",
+        options=config["photometry"],
+        min_response=config["beam"]["min_response"],
+        code=code("measure_photometry"),
+    log:
+        "logs/{date}/measure_photometry/{group}.log",
+    benchmark:
+        "benchmarks/{date}/measure_photometry/{group}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Forced fluxes of {wildcards.group}"
+    script:
+        "../scripts/measure_photometry.py"
+
+
+rule combine_photometry:
+    input:
+        photometry=lambda wildcards: of_groups(
+            "photometry/{date}/{group}.parquet", inventory.groups(wildcards.date)
+        ),
+        catalog="catalogs/master_sources.sqlite3",
+    output:
+        photometry_date="photometry/{date}/photometry.parquet",
+    params:
+        options=config["photometry"],
+        code=code("combine_photometry"),
+    log:
+        "logs/{date}/combine_photometry/{date}.log",
+    benchmark:
+        "benchmarks/{date}/combine_photometry/{date}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Forced fluxes of {wildcards.date}"
+    script:
+        "../scripts/combine_photometry.py"

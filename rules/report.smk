@@ -1,0 +1,76 @@
+# Needs: what the other stages published.
+# Makes: report/DATE/index.html and report/index.html, self-contained pages.
+
+
+def of_mosaics(wildcards):
+    return [
+        f"mosaics/{wildcards.date}/{name}.mosaic.fits"
+        for name in inventory.mosaics(wildcards.date)
+    ]
+
+
+def for_date(pattern, groups):
+    """An input function: the pattern for each of the date's groups."""
+    return lambda wildcards: of_groups(pattern, groups(wildcards.date))
+
+
+rule report_date:
+    input:
+        index="index/{date}.json",
+        calibration="cal/{date}/calibration.json",
+        bandpasses=for_date("cal/{date}/{group}.bcal", inventory.calibrator_groups),
+        gains=for_date("cal/{date}/{group}.gcal", inventory.calibrator_groups),
+        solutions=for_date("cal/{date}/{group}.gcal.json", inventory.calibrator_groups),
+        calibrated=for_date("ms/calibrated/{date}/{group}.ms.json", inventory.groups),
+        images=for_date("images/{date}/{group}.pbcor.fits", inventory.groups),
+        statuses=for_date("images/{date}/{group}.image.json", inventory.groups),
+        photometry="photometry/{date}/photometry.parquet",
+        mosaics=of_mosaics,
+        calibrators="catalogs/vla_calibrators.sqlite3",
+    output:
+        page="report/{date}/index.html",
+    params:
+        date="{date}",
+        options=config["report"],
+        code=code("report_date"),
+    log:
+        "logs/{date}/report_date/{date}.log",
+    benchmark:
+        "benchmarks/{date}/report_date/{date}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Report of {wildcards.date}"
+    script:
+        "../scripts/report_date.py"
+
+
+rule report_archive:
+    input:
+        lightcurves="variability/lightcurves.parquet",
+        variability="variability/variability.parquet",
+        candidates="variability/ese_candidates.parquet",
+        photometry=lambda wildcards: sorted(glob.glob("photometry/*/photometry.parquet")),
+    output:
+        page="report/index.html",
+    params:
+        options=config["report"],
+        code=code("report_archive"),
+    log:
+        "logs/report_archive.log",
+    benchmark:
+        "benchmarks/report_archive.jsonl"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Report of all dates"
+    script:
+        "../scripts/report_archive.py"

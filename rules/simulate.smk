@@ -1,0 +1,31 @@
+# Needs: the array, a survey of the sky, `simulation` of config.
+# Makes: raw subbands in incoming/, and the truth about them beside. The raw files are not declared
+# as outputs: to the rest of the workflow they are what the telescope left there.
+
+
+rule simulate_date:
+    input:
+        antennas=checkout(config["telescope"]["antennas"]),
+        surveys=[checkout(path) for path in config["simulation"].get("surveys", [])],
+    output:
+        truth="simulated/{date}/truth.json",
+        truth_h5="simulated/{date}/truth.h5",
+    params:
+        calibrator=config["simulation"].get("calibrator"),
+        simulation=config["simulation"].get("observation"),
+        incoming=config["incoming"],
+        code=code("simulate_date"),
+    log:
+        "logs/{date}/simulate_date/{date}.log",
+    benchmark:
+        "benchmarks/{date}/simulate_date/{date}.jsonl"
+    threads: config["simulation"].get("observation", {}).get("workers", 1)
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    conda:
+        "../envs/python.yaml"
+    message:
+        "Simulated raw files of {wildcards.date}"
+    script:
+        "../scripts/simulate_date.py"

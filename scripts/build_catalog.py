@@ -1,0 +1,53 @@
+"""Make the master catalogue from the surveys' tables."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from contimg.catalog import (
+    CatalogOptions,
+    build_sources,
+    drop_duplicates,
+    read_survey,
+    write_catalog,
+)
+from contimg.script import run
+from contimg.tables import options_from
+
+logger = logging.getLogger(__name__)
+
+
+def main(*, surveys: list[Path], options: dict, catalog: Path) -> None:
+    """Match NVSS with FIRST and VLASS and write the catalogue as SQLite.
+
+    surveys: the surveys' CSV files, in the order of options' surveys
+    options: the config's catalog block: surveys (name, file, columns, ...) and thresholds
+    catalog: output, master_sources.sqlite3
+    """
+    settings = options_from(CatalogOptions, options)
+    expected = [Path(block["file"]).name for block in settings.surveys]
+    if [path.name for path in surveys] != expected:
+        raise ValueError(
+            f"survey files {[path.name for path in surveys]} are not those of the config, "
+            f"{expected}; give them in that order"
+        )
+    tables: dict[str, list[pd.DataFrame]] = {}
+    inputs: dict[Path, int] = {}
+    for path, block in zip(surveys, settings.surveys, strict=True):
+        rows = read_survey(path, block)
+        tables.setdefault(block["name"], []).append(rows)
+        inputs[path] = len(rows)
+    if "nvss" not in tables:
+        raise ValueError("no survey named nvss in the config's catalog block; add one")
+    joined = {
+        name: drop_duplicates(parts, settings.duplicate_radius_arcsec)
+        for name, parts in tables.items()
+    }
+    sources = build_sources(joined, settings)
+    write_catalog(catalog, sources, settings, inputs)
+    logger.info("%d sources written", len(sources))
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"))

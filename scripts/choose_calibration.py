@@ -1,0 +1,45 @@
+"""Choose the calibration tables that serve a date."""
+
+from pathlib import Path
+from typing import Any
+
+from contimg.choose import choose
+from contimg.digests import digest_of_value
+from contimg.script import run
+from contimg.status import write_status
+
+
+def main(
+    *,
+    solutions: list[Path],
+    status: Path,
+    date: str,
+    declination_deg: float | None,
+    calibration: dict[str, Any],
+) -> None:
+    """Write the choice as a status file.
+
+    solutions: status files of the date's own gain tables; date: YYYY-MM-DD; declination_deg:
+    apparent declination of the pointing; calibration: the configuration's block (on the command
+    line YAML text). Earlier dates' tables are looked for in cal/ of the working directory.
+    """
+    choice = choose(date, declination_deg, solutions, calibration)
+    write_status(
+        status,
+        digest=digest_of_value([one.digests for one in choice.tables]),
+        inputs={
+            f"{one.group}.{kind}": digest
+            for one in choice.tables
+            for kind, digest in one.digests.items()
+        },
+        figures=choice.figures(),
+    )
+
+
+def reject(reason: str, *, status: Path) -> None:
+    """Say why there is no calibration."""
+    write_status(status, status="rejected", reason=reason)
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"), reject=reject)

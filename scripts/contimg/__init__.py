@@ -1,0 +1,1 @@
+"""DSA-110 continuum imaging: the library behind the workflow's scripts."""

@@ -1,0 +1,183 @@
+"""Calibration on the fly: a corrected, averaged set from a read-only one, by CASA's mstransform."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contimg.calibration_table import read_columns, require_same_antennas, table_digest
+from contimg.casa import casa_table, casatasks
+from contimg.digests import Digest
+from contimg.status import Rejected
+
+ROWS_AT_A_TIME = 16384
+
+INTERPOLATION = {"kcal": "tinterp='nearest'", "gcal": "tinterp='nearest'"}
+# linearflag: linear interpolation bridges flagged channels and leaves them unflagged.
+INTERPOLATION["bcal"] = "tinterp='nearest' finterp='linearflag'"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is left of a set after calibration.
+
+    Attributes
+    ----------
+    mjd : (n_integrations,) of the set, after averaging.
+    time : (n_integrations,) share of the unflagged weight, sum 1.
+    freq : (n_chan,) share of the unflagged weight, sum 1.
+    flagged_fraction : of the cross-correlations.
+    digest : of the set's visibilities, flags, weights and UVW.
+    """
+
+    mjd: NDArray[np.float64]
+    time: NDArray[np.float64]
+    freq: NDArray[np.float64]
+    flagged_fraction: float
+    digest: str
+
+
+def nearest_tables(tables: Sequence[Mapping[str, Any]], mid_mjd: float) -> Mapping[str, Any]:
+    """Return the tables nearest in time to a group; of two equally near, the earlier.
+
+    Parameters
+    ----------
+    tables : entries of calibration.json.
+    mid_mjd : middle of the group.
+    """
+    return min(tables, key=lambda one: (abs(one["mid_mjd"] - mid_mjd), one["mid_mjd"]))
+
+
+def paths_of(tables: Mapping[str, Any]) -> dict[str, Path]:
+    """Paths of an entry's tables, in the order in which they are applied to data."""
+    return {kind: Path(tables[kind]) for kind in ("kcal", "bcal", "gcal") if tables[kind]}
+
+
+def check_tables(tables: Mapping[str, Any], ms: Path) -> None:
+    """Check that tables are those that were chosen, and fit a set's antennas.
+
+    Raises
+    ------
+    ValueError
+        When a table's values changed since the choice, or its antennas are others.
+    """
+    for kind, path in paths_of(tables).items():
+        found, chosen = table_digest(path), tables["digests"][kind]
+        if found != chosen:
+            raise ValueError(
+                f"{path}: values have changed since they were chosen (digest {found}, {chosen} "
+                f"expected): run choose_calibration of the date again"
+            )
+        require_same_antennas(path, ms)
+
+
+def calibration_library(tables: Mapping[str, Any]) -> str:
+    """Text of CASA's calibration library: a line a table, weights left as they are."""
+    return "".join(
+        f"caltable='{path.resolve()}' calwt=False {INTERPOLATION[kind]}\n"
+        for kind, path in paths_of(tables).items()
+    )
+
+
+def transform(
+    ms: Path, calibrated: Path, library: Path, channels: int, integrations: int, seconds: float
+) -> None:
+    """Calibrate, average and write the cross-correlations.
+
+    Parameters
+    ----------
+    ms : read only.
+    calibrated : set to write; its DATA are the corrected visibilities.
+    library : file with `calibration_library`'s text.
+    channels, integrations : how many are averaged into one.
+    seconds : length of an integration.
+
+    Raises
+    ------
+    Rejected
+        When there are no cross-correlations.
+    """
+    averaging: dict[str, Any] = {}
+    if channels > 1:
+        averaging |= {"chanaverage": True, "chanbin": channels}
+    if integrations > 1:
+        averaging |= {"timeaverage": True, "timebin": f"{integrations * seconds * 1.0001}s"}
+    casatasks().mstransform(
+        vis=str(ms), outputvis=str(calibrated), datacolumn="corrected", antenna="*&",
+        docallib=True, callib=str(library), keepflags=True, usewtspectrum=True, **averaging,
+    )  # fmt: skip
+    if not (calibrated / "table.dat").is_file():
+        raise Rejected(f"{ms.name}: no cross-correlations to calibrate")
+
+
+def channel_freq_hz(ms: Path) -> NDArray[np.float64]:
+    """Channel centres, (n_chan,) Hz."""
+    return read_columns(ms / "SPECTRAL_WINDOW", ["CHAN_FREQ"])["CHAN_FREQ"][0]
+
+
+def spread_over(
+    integration_mjd: NDArray[np.float64],
+    averaged_mjd: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    length_s: float,
+) -> NDArray[np.float64]:
+    """Share the weights of averaged integrations out to the integrations they were made of.
+
+    Parameters
+    ----------
+    integration_mjd : (n,) before averaging.
+    averaged_mjd, weight : (m,) after it.
+    length_s : time that one averaged integration covers.
+
+    Returns
+    -------
+    (n,) with the sum of `weight`; 0 for an integration that is in none.
+    """
+    offset_s = np.abs(integration_mjd[:, None] - averaged_mjd) * 86400.0
+    nearest = offset_s.argmin(axis=1)
+    inside = offset_s.min(axis=1) <= length_s / 2
+    count = np.bincount(nearest[inside], minlength=len(averaged_mjd))
+    return np.where(inside, weight[nearest] / np.maximum(count[nearest], 1), 0.0)
+
+
+def weigh(ms: Path) -> Weights:
+    """Sum the weights that imaging will see, and digest the values.
+
+    Parameters
+    ----------
+    ms : calibrated set.
+    """
+    times, integration = np.unique(read_columns(ms, ["TIME"])["TIME"], return_inverse=True)
+    by_time, by_channel = np.zeros(len(times)), np.zeros(len(channel_freq_hz(ms)))
+    n_flagged = n_all = 0
+    digest = Digest()
+    with casa_table(ms) as table:
+        spectrum = "WEIGHT_SPECTRUM" in table.colnames()
+        for start in range(0, table.nrows(), ROWS_AT_A_TIME):
+            rows = {"startrow": start, "nrow": min(ROWS_AT_A_TIME, table.nrows() - start)}
+            data, flag, uvw = (table.getcol(name, **rows) for name in ("DATA", "FLAG", "UVW"))
+            weight = (
+                table.getcol("WEIGHT_SPECTRUM", **rows)
+                if spectrum
+                else table.getcol("WEIGHT", **rows)[:, None, :]
+            )
+            used = np.where(flag, 0.0, weight)
+            by_channel += used.sum(axis=(0, 2))
+            by_time += np.bincount(
+                integration[start : start + rows["nrow"]], used.sum(axis=(0, 1)), len(times)
+            )
+            n_flagged, n_all = n_flagged + int(flag.sum()), n_all + flag.size
+            digest.add("DATA", np.where(flag, 0, data).astype(np.complex64))
+            digest.add("WEIGHT", used.astype(np.float32))
+            digest.add("UVW", uvw)
+    total = max(by_time.sum(), 1e-300)
+    return Weights(
+        times / 86400.0,
+        by_time / total,
+        by_channel / total,
+        n_flagged / max(n_all, 1),
+        digest.hex(),
+    )

@@ -1,0 +1,174 @@
+"""CASA calibration tables as arrays, and the digest of their values.
+
+Tables are read with casatools in a process that has loaded it, else with python-casacore: the
+two may not meet in one process. Both give the same values.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contimg.casa import casa_table
+from contimg.digests import Digest
+
+SECONDS_PER_DAY = 86400.0
+
+_TYPES: dict[str, Any] = {
+    "CPARAM": np.complex64,
+    "FPARAM": np.float32,
+    "SNR": np.float32,
+    "FLAG": np.bool_,
+    "ANTENNA1": np.int32,
+    "ANTENNA2": np.int32,
+    "SPECTRAL_WINDOW_ID": np.int32,
+    "TIME": np.float64,
+    "CHAN_FREQ": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class Bandpass:
+    """One solution a channel.
+
+    Attributes
+    ----------
+    antennas : names, a row of the ANTENNA table each.
+    freq_hz : (n_chan,) channel centres.
+    gain : (n_antennas, n_chan, n_pol) complex; 1 where there is no solution.
+    flag : (n_antennas, n_chan, n_pol) True where there is no good solution.
+    """
+
+    antennas: tuple[str, ...]
+    freq_hz: NDArray[np.float64]
+    gain: NDArray[np.complex64]
+    flag: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Gains:
+    """One solution an interval.
+
+    Attributes
+    ----------
+    antennas : names, a row of the ANTENNA table each.
+    mjd : (n_times,) mean time of each interval.
+    gain : (n_antennas, n_times, n_pol) complex; 1 where there is no solution.
+    flag : (n_antennas, n_times, n_pol) True where there is no good solution.
+    """
+
+    antennas: tuple[str, ...]
+    mjd: NDArray[np.float64]
+    gain: NDArray[np.complex64]
+    flag: NDArray[np.bool_]
+
+
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read columns of a table, row first: (n_rows, n_chan, n_pol) for solutions.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no table.
+    """
+    if not (Path(path) / "table.dat").is_file():
+        raise FileNotFoundError(f"{path}: no table here; make it again with its rule")
+    if "casatools" in sys.modules:
+        with casa_table(path) as table:
+            columns = {name: np.asarray(table.getcol(name)).T for name in names}
+    else:
+        import casacore.tables
+
+        with casacore.tables.table(str(path), ack=False) as table:
+            columns = {name: np.asarray(table.getcol(name)) for name in names}
+    return {
+        name: values.astype(_TYPES[name]) if name in _TYPES else values
+        for name, values in columns.items()
+    }
+
+
+def antenna_names(path: Path) -> tuple[str, ...]:
+    """Names in the ANTENNA table of a calibration table or Measurement Set, in its order."""
+    return tuple(str(name) for name in read_columns(Path(path) / "ANTENNA", ["NAME"])["NAME"])
+
+
+def require_same_antennas(table: Path, ms: Path) -> None:
+    """Check that antenna ids mean the same antennas in a calibration table and a set.
+
+    Raises
+    ------
+    ValueError
+        When names or their order differ. Applied as it is, such a table would calibrate each
+        antenna with another's gain, without an error.
+    """
+    solved, observed = antenna_names(table), antenna_names(ms)
+    if solved != observed:
+        differing = [i for i, (a, b) in enumerate(zip(solved, observed, strict=False)) if a != b]
+        where = (
+            f"row {differing[0]}: {solved[differing[0]]!r}, {observed[differing[0]]!r} expected"
+            if differing
+            else f"{len(solved)} antennas, {len(observed)} expected"
+        )
+        raise ValueError(
+            f"{table}: antennas are not those of {ms} ({where}); "
+            "convert both from raw data with one antenna table, then solve again"
+        )
+
+
+def parameter_column(path: Path) -> str:
+    """Name of the column that holds the solutions: FPARAM of a delay, else CPARAM."""
+    if "casatools" in sys.modules:
+        with casa_table(path) as table:
+            columns = table.colnames()
+    else:
+        import casacore.tables
+
+        with casacore.tables.table(str(path), ack=False) as table:
+            columns = table.colnames()
+    return "FPARAM" if "FPARAM" in columns else "CPARAM"
+
+
+def table_digest(path: Path) -> str:
+    """Digest of a calibration table's values: solutions, flags, antennas, times, frequencies.
+
+    A flagged solution counts as 0, whatever number the table holds for it.
+    """
+    parameter = parameter_column(path)
+    names = [parameter, "FLAG", "ANTENNA1", "ANTENNA2", "SPECTRAL_WINDOW_ID", "TIME"]
+    columns = read_columns(path, names)
+    columns[parameter] = np.where(columns["FLAG"], 0, columns[parameter])
+    columns |= read_columns(Path(path) / "SPECTRAL_WINDOW", ["CHAN_FREQ"])
+    digest = Digest()
+    for name in [*names, "CHAN_FREQ"]:
+        digest.add(name, columns[name])
+    digest.add("NAME", np.array(antenna_names(path), dtype=object))
+    return digest.hex()
+
+
+def read_bandpass(path: Path) -> Bandpass:
+    """Read a bandpass table; of several intervals, the first."""
+    names, _, gain, flag = _solutions(path)
+    freq_hz = read_columns(Path(path) / "SPECTRAL_WINDOW", ["CHAN_FREQ"])["CHAN_FREQ"][0]
+    return Bandpass(names, freq_hz, gain[:, 0], flag[:, 0])
+
+
+def read_gains(path: Path) -> Gains:
+    """Read a gain table."""
+    names, mjd, gain, flag = _solutions(path)
+    return Gains(names, mjd, gain[:, :, 0], flag[:, :, 0])
+
+
+def _solutions(path: Path) -> tuple[tuple[str, ...], NDArray, NDArray, NDArray]:
+    """Names, mjd, gain and flag, the last two (n_antennas, n_times, n_chan, n_pol)."""
+    columns = read_columns(path, ["TIME", "ANTENNA1", "CPARAM", "FLAG"])
+    names = antenna_names(path)
+    times, interval = np.unique(columns["TIME"], return_inverse=True)
+    shape = (len(names), len(times), *columns["CPARAM"].shape[1:])
+    gain, flag = np.ones(shape, dtype=np.complex64), np.ones(shape, dtype=bool)
+    gain[columns["ANTENNA1"], interval] = columns["CPARAM"]
+    flag[columns["ANTENNA1"], interval] = columns["FLAG"]
+    return names, times / SECONDS_PER_DAY, gain, flag

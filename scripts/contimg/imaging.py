@@ -1,0 +1,34 @@
+"""WSClean's command line, built from the configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+IMAGE_PRODUCTS = ("image", "residual", "model", "psf")
+
+
+def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Return WSClean's arguments: all but the gridder, threads, folders, name and input.
+
+    Those depend on the program's version, the machine and the group, and are added by the rule.
+
+    Parameters
+    ----------
+    options : the `imaging` block of the configuration.
+    """
+    size = str(options["size"])
+    return [
+        "-no-update-model-required",
+        "-size", size, size,
+        "-scale", f"{options['scale_arcsec']}asec",
+        "-weight", *str(options["weight"]).split(),
+        "-niter", str(options["niter"]),
+        "-mgain", str(options["mgain"]),
+        "-auto-mask", str(options["auto_mask"]),
+        "-auto-threshold", str(options["auto_threshold"]),
+        "-pol", "I",
+        *minimum_uv(options["min_uv_lambda"]),
+    ]  # fmt: skip
+
+
+def minimum_uv(min_uv_lambda: float) -> list[str]:
+    return ["-minuv-l", str(min_uv_lambda)] if min_uv_lambda > 0 else []

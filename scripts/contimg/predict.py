@@ -1,0 +1,237 @@
+"""Visibilities of point sources, and the private Measurement Set that is solved on.
+
+Convention of a CASA Measurement Set: with its own UVW (metres, antenna 1 minus antenna 2 in the
+sense that writers of Measurement Sets use), V = sum of S exp(2 pi i (u l + v m + w (n - 1)) / lambda),
+and XX = YY = I for an unpolarized source.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import casacore.tables as casatables
+import numpy as np
+from numpy.typing import NDArray
+from scipy.constants import speed_of_light
+
+from contimg.digests import Digest
+
+logger = logging.getLogger(__name__)
+
+MAX_PHASE_ERROR_RAD = 1e-3
+"""Largest error that antenna positions may put into the phase of a source."""
+
+PARALLEL_HANDS = (5, 8, 9, 12)
+"""Stokes codes of RR, LL, XX, YY."""
+
+BLOCK_PHASORS = 2**22
+"""Phasors held at a time when each baseline is predicted by itself."""
+
+
+def antenna_positions(
+    uvw_m: NDArray[np.float64], antenna1: NDArray[np.int32], antenna2: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], float]:
+    """Solve baselines' UVW of one integration for one UVW an antenna, by least squares.
+
+    Parameters
+    ----------
+    uvw_m : (n_baselines, 3) metres.
+    antenna1, antenna2 : (n_baselines,) ids.
+
+    Returns
+    -------
+    position_m : (n_antennas, 3) of the antennas that occur, with uvw = position(1) - position(2)
+        and a mean of 0.
+    first, second : (n_baselines,) rows of `position_m`.
+    residual_m : largest difference between a baseline and its antennas, metres.
+    """
+    found, rows = np.unique(np.concatenate([antenna1, antenna2]), return_inverse=True)
+    first, second = rows[: len(antenna1)], rows[len(antenna1) :]
+    n = len(found)
+    normal, sums = np.zeros((n, n)), np.zeros((n, 3))
+    for one, other, sign in ((first, second, 1.0), (second, first, -1.0)):
+        np.add.at(normal, (one, one), 1.0)
+        np.add.at(normal, (one, other), -1.0)
+        np.add.at(sums, one, sign * uvw_m)
+    position = np.linalg.pinv(normal, hermitian=True) @ sums
+    residual = np.abs(position[first] - position[second] - uvw_m).max(initial=0.0)
+    return position, first, second, float(residual)
+
+
+def predict_visibilities(
+    uvw_m: NDArray[np.float64],
+    antenna1: NDArray[np.int32],
+    antenna2: NDArray[np.int32],
+    lmn: NDArray[np.float64],
+    flux_jy: NDArray[np.float64],
+    freq_hz: NDArray[np.float64],
+) -> NDArray[np.complex64]:
+    """Visibilities of point sources in one integration.
+
+    Parameters
+    ----------
+    uvw_m : (n_baselines, 3) metres.
+    antenna1, antenna2 : (n_baselines,) ids.
+    lmn : (n_sources, 3) direction cosines l, m, n - 1.
+    flux_jy : (n_chan, n_sources) apparent Stokes I.
+    freq_hz : (n_chan,) channel centres.
+
+    Returns
+    -------
+    (n_baselines, n_chan) complex64, Jy.
+
+    Notes
+    -----
+    The phasor of a baseline is the product of its antennas' phasors, so a channel is the matrix
+    product E diag(S) E^H. Where UVW is not a difference of antenna positions (time averaging, other
+    writers) to a phase error of 1e-3 rad, each baseline gets phasors of its own.
+    """
+    position, first, second, residual = antenna_positions(uvw_m, antenna1, antenna2)
+    # Positions are no better than the float rounding of UVW itself; the sources' offsets scale it.
+    reach = np.sqrt((lmn**2).sum(axis=1)).max(initial=0.0)
+    error = 2 * np.pi * residual * reach * freq_hz.max() / speed_of_light
+    if error > MAX_PHASE_ERROR_RAD:
+        logger.info("UVW of baselines and antennas differ by %.2g m", residual)
+        return by_baseline(uvw_m, lmn, flux_jy, freq_hz)
+    visibilities = np.empty((len(freq_hz), len(uvw_m)), dtype=np.complex64)
+    phasors = Phasors(position, lmn, freq_hz)
+    for channel, flux in enumerate(flux_jy):
+        phasor = phasors.at(channel).astype(np.complex64)
+        product = (phasor * flux.astype(np.float32)) @ phasor.conj().T
+        visibilities[channel] = product[first, second]
+    return visibilities.T
+
+
+def by_baseline(
+    uvw_m: NDArray[np.float64],
+    lmn: NDArray[np.float64],
+    flux_jy: NDArray[np.float64],
+    freq_hz: NDArray[np.float64],
+) -> NDArray[np.complex64]:
+    """Visibilities as `predict_visibilities` gives them, a phasor for each baseline and source."""
+    visibilities = np.empty((len(uvw_m), len(freq_hz)), dtype=np.complex64)
+    step = max(1, BLOCK_PHASORS // max(len(lmn), 1))
+    for start in range(0, len(uvw_m), step):
+        block = slice(start, start + step)
+        phasors = Phasors(uvw_m[block], lmn, freq_hz)
+        for channel, flux in enumerate(flux_jy):
+            visibilities[block, channel] = phasors.at(channel) @ flux
+    return visibilities
+
+
+class Phasors:
+    """exp(2 pi i nu x.(l, m, n - 1) / c) at each channel in turn.
+
+    Where channels are evenly spaced, a channel's phasors are the last one's times a constant,
+    which saves the exponentials (in double precision 768 products lose 1e-13).
+    """
+
+    def __init__(
+        self, position_m: NDArray[np.float64], lmn: NDArray[np.float64], freq_hz: NDArray[np.float64]
+    ) -> None:
+        self.delay_rad = 2.0 * np.pi / speed_of_light * (position_m @ lmn.T)
+        self.freq_hz = freq_hz
+        spacing = np.diff(freq_hz)
+        self.even = bool(len(spacing) and np.ptp(spacing) < 1e-3)
+        self.now = np.exp(1j * self.delay_rad * freq_hz[0])
+        self.step = np.exp(1j * self.delay_rad * spacing[0]) if self.even else None
+
+    def at(self, channel: int) -> NDArray[np.complex128]:
+        """Phasors of a channel; channels are asked for in ascending order, none left out."""
+        if self.step is None:
+            return np.exp(1j * self.delay_rad * self.freq_hz[channel])
+        if channel:
+            self.now *= self.step
+        return self.now
+
+
+def copy_without_autos(ms: Path, copy: Path) -> None:
+    """Copy a Measurement Set without autocorrelations, its files writable whatever `ms`'s are.
+
+    Raises
+    ------
+    ValueError
+        When the Measurement Set has no cross-correlations.
+    """
+    with (
+        casatables.table(str(ms), ack=False) as table,
+        table.query("ANTENNA1 != ANTENNA2") as cross,
+    ):
+        if not cross.nrows():
+            raise ValueError(f"{ms}: {table.nrows()} rows, none of them of two antennas")
+        cross.copy(str(copy), deep=True).close()
+    for path in [copy, *copy.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+def phase_centre_deg(ms: Path) -> tuple[float, float]:
+    """Right ascension and declination of the one field's phase centre, degrees.
+
+    Raises
+    ------
+    ValueError
+        When the Measurement Set has several fields.
+    """
+    with casatables.table(f"{ms}::FIELD", ack=False) as field:
+        if field.nrows() != 1:
+            raise ValueError(f"{ms}: {field.nrows()} fields, one expected; run convert_group again")
+        ra, dec = np.degrees(field.getcell("PHASE_DIR", 0)[0])
+    return float(ra % 360.0), float(dec)
+
+
+def channel_freq_hz(ms: Path) -> NDArray[np.float64]:
+    """Channel centres of the one spectral window, (n_chan,) Hz.
+
+    Raises
+    ------
+    ValueError
+        When the Measurement Set has several spectral windows.
+    """
+    with casatables.table(f"{ms}::SPECTRAL_WINDOW", ack=False) as window:
+        if window.nrows() != 1:
+            raise ValueError(
+                f"{ms}: {window.nrows()} spectral windows, one expected; run convert_group again"
+            )
+        return np.asarray(window.getcell("CHAN_FREQ", 0))
+
+
+def fill_model(
+    ms: Path,
+    lmn: NDArray[np.float64],
+    freq_hz: NDArray[np.float64],
+    apparent_jy: Callable[[float], NDArray[np.float64]],
+) -> str:
+    """Add MODEL_DATA to a Measurement Set and fill it, an integration at a time.
+
+    Parameters
+    ----------
+    ms : a private copy, of one field and spectral window.
+    lmn : (n_sources, 3) direction cosines l, m, n - 1.
+    freq_hz : (n_chan,) channel centres.
+    apparent_jy : function of a time (MJD) that gives (n_chan, n_sources) fluxes through the beam.
+
+    Returns
+    -------
+    Digest of the model's values.
+    """
+    with casatables.table(f"{ms}::POLARIZATION", ack=False) as polarization:
+        parallel = np.isin(polarization.getcell("CORR_TYPE", 0), PARALLEL_HANDS)
+    digest = Digest()
+    with casatables.table(str(ms), readonly=False, ack=False) as table:
+        add_model_column(table)
+        for part in table.iter("TIME"):
+            uvw, first, second = (part.getcol(name) for name in ("UVW", "ANTENNA1", "ANTENNA2"))
+            flux = apparent_jy(part.getcell("TIME", 0) / 86400.0)
+            stokes_i = predict_visibilities(uvw, first, second, lmn, flux, freq_hz)
+            digest.add("I", stokes_i)
+            part.putcol("MODEL_DATA", stokes_i[:, :, None] * parallel.astype(np.float32))
+    return digest.hex()
+
+
+def add_model_column(table: casatables.table) -> None:
+    """Add MODEL_DATA, described and stored as DATA is."""
+    description = table.getcoldesc("DATA")
+    description["comment"] = "The apparent sky"
+    manager = table.getdminfo("DATA")
+    manager["NAME"] = "TiledModel"
+    table.addcols(casatables.maketabdesc({"name": "MODEL_DATA", "desc": description}), manager)

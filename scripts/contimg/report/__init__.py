@@ -1,0 +1,1 @@
+"""The pages that people look at: one of each date, one of all dates."""

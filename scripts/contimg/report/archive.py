@@ -1,0 +1,171 @@
+"""The content of the archive's page, from tables that are already read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from contimg.report import archive_figures as figures
+from contimg.report.pages import Picture, Plot
+from contimg.report.text import number, plural
+
+
+@dataclass(frozen=True)
+class DateRow:
+    """What a date's photometry holds."""
+
+    date: str
+    link: str
+    status: str
+    reason: str
+    n_groups: int
+    n_good: int
+    n_sources: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A source's light curve and what is known of it."""
+
+    source_id: str
+    rank: int | None
+    figures: Mapping[str, Any]
+    picture: Picture
+
+
+def date_row(date: str, link: str, rows: pd.DataFrame, about: Mapping[str, Any]) -> DateRow:
+    """Sum up a date's photometry: its rows (source_id) and its metadata."""
+    groups = about.get("groups", {})
+    return DateRow(
+        date=date,
+        link=link,
+        status=about["status"],
+        reason=about["reason"],
+        n_groups=len(groups),
+        n_good=sum(group["status"] == "ok" for group in groups.values()),
+        n_sources=int(rows["source_id"].nunique()),
+        n_rows=len(rows),
+    )
+
+
+def most_variable(variability: pd.DataFrame, candidates: pd.DataFrame, count: int) -> list[str]:
+    """Return the sources whose light curves are shown: candidates by rank, then by eta.
+
+    Parameters
+    ----------
+    variability : source_id, eta, n_epochs.
+    candidates : source_id, rank.
+    count : how many sources that are no candidates are shown.
+    """
+    chosen = list(dict.fromkeys(candidates.sort_values("rank")["source_id"]))
+    others = variability[~variability["source_id"].isin(chosen) & variability["eta"].notna()]
+    others = others.sort_values(["eta", "source_id"], ascending=[False, True])
+    return chosen + list(dict.fromkeys(others["source_id"]))[:count]
+
+
+def curve_of(
+    source_id: str, curve: pd.DataFrame, variability: pd.DataFrame, candidates: pd.DataFrame
+) -> Curve:
+    """Draw a source's light curve, its baseline, and the dips that make it a candidate.
+
+    The baseline is the median of the good normalised fluxes outside the dips.
+    """
+    dips = candidates[candidates["source_id"] == source_id].sort_values("rank")
+    events = [(float(dip.centre_mjd), float(dip.fwhm_days)) for dip in dips.itertuples()]
+    outside = (curve["status"] == "ok") & np.isfinite(curve["norm_flux_jy"])
+    for centre_mjd, fwhm_days in events:
+        outside &= (curve["mjd"] - centre_mjd).abs() > fwhm_days
+    baseline_jy = float(curve.loc[outside, "norm_flux_jy"].median())
+    known = variability[variability["source_id"] == source_id].to_dict("records")
+    return Curve(
+        source_id=source_id,
+        rank=int(dips["rank"].iloc[0]) if len(dips) else None,
+        figures=known[0] if known else {},
+        picture=Picture(
+            figures.lightcurve_plot(curve, baseline_jy, events), f"Light curve of {source_id}"
+        ),
+    )
+
+
+def gains_plot(lightcurves: pd.DataFrame) -> Plot | None:
+    """Draw the gains that were divided out, each once, though many sources share them."""
+    solved = lightcurves[(lightcurves["status"] == "ok") & np.isfinite(lightcurves["gain"])]
+    if solved.empty:
+        return None
+    # Each source's transit has its own mid-time and gain; those of one image lie together.
+    minutes = (solved["mjd"] * 288).round().astype("int64")
+    each = solved.groupby(minutes)[["mjd", "gain", "gain_err"]].median()
+    return Plot(
+        "",
+        Picture(figures.gains_through_time(each), "Gain of the images against date"),
+        f"{plural(len(each), 'gain')}: median of those of the sources that transit within five "
+        "minutes. The mean over the good images of a field is 1.",
+    )
+
+
+def archive_content(
+    dates: Sequence[DateRow],
+    lightcurves: pd.DataFrame,
+    variability: pd.DataFrame,
+    candidates: pd.DataFrame,
+    n_lightcurves: int,
+) -> dict[str, Any]:
+    """Return what the template `archive.html.j2` needs, but for provenance.
+
+    Parameters
+    ----------
+    dates : in order.
+    lightcurves, variability, candidates : the archive's tables; any may be empty.
+    n_lightcurves : how many variable sources are shown beside the candidates.
+    """
+    shown = most_variable(variability, candidates, n_lightcurves)
+    by_source = {name: rows for name, rows in lightcurves.groupby("source_id") if name in shown}
+    plane = None
+    if len(variability):
+        plane = Plot(
+            "",
+            Picture(
+                figures.variability_plane(variability, candidates, shown),
+                "Eta against V of every source",
+            ),
+            "Constant sources lie around η = 1. Diamonds: candidates, with their rank.",
+        )
+    ranked = candidates.sort_values("rank").to_dict("records")
+    return {
+        "dates": dates,
+        "key_figures": key_figures(dates, lightcurves, variability, candidates),
+        "candidates": ranked,
+        "plane": plane,
+        "gains": gains_plot(lightcurves),
+        "curves": [
+            curve_of(name, by_source[name], variability, candidates)
+            for name in shown
+            if name in by_source
+        ],
+        "data": {
+            "dates": [vars(row) for row in dates],
+            "candidates": ranked,
+            "most_variable": [name for name in shown if name not in set(candidates["source_id"])],
+        },
+    }
+
+
+def key_figures(
+    dates: Sequence[DateRow],
+    lightcurves: pd.DataFrame,
+    variability: pd.DataFrame,
+    candidates: pd.DataFrame,
+) -> list[tuple[str, str, str]]:
+    """Return name, value and unit of the figures at the page's head."""
+    epochs = variability["n_epochs"].median() if len(variability) else None
+    return [
+        ("dates", f"{len(dates):,}", ""),
+        ("images measured", f"{sum(row.n_good for row in dates):,}", ""),
+        ("sources", f"{lightcurves['source_id'].nunique():,}", ""),
+        ("flux measurements", f"{len(lightcurves):,}", "transits"),
+        ("median epochs", number(epochs, 3), "a source"),
+        ("candidates", f"{candidates['source_id'].nunique():,}", ""),
+    ]

@@ -1,0 +1,114 @@
+"""Plots of the archive: light curves, the variability plane, gains through the years."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contimg.report.figures import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PALE,
+    STYLE,
+    VERMILLION,
+    canvas,
+    encoded,
+    plain_numbers,
+)
+
+MJD_ZERO = np.datetime64("1858-11-17T00:00:00")
+
+
+def utc(mjd: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """Return MJDs (UTC) as times that matplotlib draws as dates."""
+    seconds = np.round(np.atleast_1d(np.asarray(mjd, dtype=float)) * 86400)
+    return MJD_ZERO + seconds.astype("timedelta64[s]")
+
+
+@matplotlib.rc_context(STYLE)
+def lightcurve_plot(
+    curve: pd.DataFrame, baseline_jy: float, events: Sequence[tuple[float, float]] = ()
+) -> bytes:
+    """Draw one source's normalised flux against date.
+
+    Parameters
+    ----------
+    curve : rows of one source: mjd, norm_flux_jy, norm_err_jy, status.
+    baseline_jy : drawn as a line.
+    events : centre (MJD) and full width (days) of the dips to mark.
+    """
+    figure = canvas(570, 210)
+    axes = figure.subplots()
+    for centre_mjd, fwhm_days in events:
+        edges = utc(np.array([centre_mjd - fwhm_days / 2, centre_mjd + fwhm_days / 2]))
+        axes.axvspan(edges[0], edges[1], color=ORANGE, alpha=0.25, lw=0)
+    good = curve["status"] == "ok"
+    for rows, colour in ((curve[~good], PALE), (curve[good], BLUE)):
+        rows = rows[np.isfinite(rows["norm_flux_jy"])]
+        if len(rows):
+            axes.errorbar(
+                utc(rows["mjd"]), rows["norm_flux_jy"] * 1e3, rows["norm_err_jy"] * 1e3,
+                fmt="o", ms=2.6, mew=0, elinewidth=0.6, color=colour,
+            )  # fmt: skip
+    axes.axhline(baseline_jy * 1e3, color=MUTED, lw=0.8, ls=(0, (4, 3)))
+    axes.set_ylabel("flux (mJy)")
+    axes.margins(x=0.02)
+    return encoded(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def variability_plane(
+    variability: pd.DataFrame, candidates: pd.DataFrame, shown: Sequence[str]
+) -> bytes:
+    """Draw eta against V, with the candidates and the sources whose light curves are shown.
+
+    Parameters
+    ----------
+    variability : source_id, eta, v; a row a source.
+    candidates : source_id, rank.
+    shown : source_ids.
+    """
+    figure = canvas(760, 460)
+    axes = figure.subplots()
+    rows = variability[(variability["eta"] > 0) & (variability["v"] > 0)]
+    axes.plot(rows["v"], rows["eta"], "o", ms=3, mew=0, color=BLUE, alpha=0.5, label="sources")
+    named = rows[rows["source_id"].isin(shown)]
+    axes.plot(
+        named["v"], named["eta"], "o", ms=6, mfc="none", mec=INK, mew=0.8, label="light curve shown"
+    )
+    events = candidates.merge(rows, on="source_id", suffixes=("", "_of_source"))
+    axes.plot(events["v"], events["eta"], "D", ms=6, mew=0, color=VERMILLION, label="candidates")
+    for x, y, rank in zip(events["v"], events["eta"], events["rank"], strict=True):
+        axes.annotate(
+            f"{rank}", (x, y), (6, 4), textcoords="offset points", color=VERMILLION, weight="bold"
+        )
+    axes.axhline(1, color=MUTED, lw=0.8, ls=(0, (4, 3)))
+    axes.set(xscale="log", yscale="log", xlabel="V (modulation)", ylabel="η (reduced χ²)")
+    for axis in (axes.xaxis, axes.yaxis):
+        plain_numbers(axis)
+    axes.legend(loc="upper left")
+    return encoded(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def gains_through_time(gains: pd.DataFrame) -> bytes:
+    """Draw the gain of each transit's images against date.
+
+    Parameters
+    ----------
+    gains : mjd, gain, gain_err; a row a solved gain.
+    """
+    figure = canvas(1160, 240)
+    axes = figure.subplots()
+    axes.errorbar(
+        utc(gains["mjd"]), gains["gain"], gains["gain_err"],
+        fmt="o", ms=2, mew=0, elinewidth=0.4, color=BLUE, alpha=0.5,
+    )  # fmt: skip
+    axes.axhline(1, color=MUTED, lw=0.8, ls=(0, (4, 3)))
+    axes.set_ylabel("gain")
+    axes.margins(x=0.02)
+    return encoded(figure)

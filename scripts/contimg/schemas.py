@@ -1,0 +1,136 @@
+"""The columns of every table that the workflow writes: name, type, unit, meaning.
+
+One place for each: the writers check against these, and each file carries them as metadata.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    name : as in the file; the unit is the last part of it where there is one.
+    dtype : "string", "float64", "int64" or "bool".
+    unit : unit, or "" for a number without one and for text.
+    description : one line for people.
+    optional : the column may be missing.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    description: str
+    optional: bool = False
+
+
+Schema = tuple[Column, ...]
+
+SOURCE_ID = Column("source_id", "string", "", "catalogue name JHHMMSS.s+DDMMSS")
+RA = Column("ra_deg", "float64", "deg", "ICRS right ascension of the catalogue")
+DEC = Column("dec_deg", "float64", "deg", "ICRS declination of the catalogue")
+MJD = Column("mjd", "float64", "d", "mid-time, UTC")
+FREQ = Column("freq_hz", "float64", "Hz", "centre frequency of the subband image", optional=True)
+
+PHOTOMETRY: Schema = (
+    SOURCE_ID,
+    RA,
+    DEC,
+    Column("date", "string", "", "UTC date of the group"),
+    Column("group", "string", "", "group of integrations that the image was made of"),
+    MJD,
+    Column("flux_jy", "float64", "Jy", "forced flux, primary beam corrected; may be negative"),
+    Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy from the local noise"),
+    Column("rms_jy", "float64", "Jy", "local noise at the position, primary beam corrected"),
+    Column("chi2", "float64", "", "reduced chi-squared of the point-source fit"),
+    Column("pb", "float64", "", "primary-beam response at the position"),
+    Column("snr", "float64", "", "flux_jy / flux_err_jy"),
+    Column("blended", "bool", "", "fitted jointly with a neighbour"),
+    Column("edge", "bool", "", "too near the image's edge or the beam's"),
+    Column("status", "string", "", "ok, or why the row has no usable flux"),
+    Column("image_digest", "string", "", "digest of the image's pixels"),
+    FREQ,
+)
+
+LIGHTCURVES: Schema = (
+    SOURCE_ID,
+    MJD,
+    Column("n_images", "int64", "", "images of the transit that were combined"),
+    Column("flux_jy", "float64", "Jy", "flux of the transit before normalisation"),
+    Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy"),
+    Column("norm_flux_jy", "float64", "Jy", "flux with each image's gain and gradient taken out"),
+    Column("norm_err_jy", "float64", "Jy", "standard error of norm_flux_jy, gain error included"),
+    Column("gain", "float64", "", "mean gain that was divided out, the source itself left out"),
+    Column("gain_err", "float64", "", "standard error of gain"),
+    Column("n_references", "int64", "", "references of the image with the fewest of them"),
+    Column("is_reference", "bool", "", "the source serves as a reference for the others"),
+    Column(
+        "status",
+        "string",
+        "",
+        "ok, unnormalised (too few references, gain 1), bad_gain (image refused), or the "
+        "photometry's status when the transit has no usable image",
+    ),
+    Column("ra_deg", "float64", "deg", RA.description, optional=True),
+    Column("dec_deg", "float64", "deg", DEC.description, optional=True),
+    FREQ,
+)
+
+EXTERNAL_LIGHTCURVES: Schema = (
+    SOURCE_ID,
+    MJD,
+    Column("flux_jy", "float64", "Jy", "flux density"),
+    Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy"),
+)
+
+ESE_SCORE = Column("ese_score", "float64", "", "weighted score of the best dip, 0 to 1")
+ESE_LLR = Column("ese_llr", "float64", "", "log-likelihood ratio, dip against constant with jitter")
+ESE_FALSE_ALARM = Column(
+    "ese_false_alarm", "float64", "", "upper bound of the probability that noise does as well"
+)
+
+VARIABILITY: Schema = (
+    SOURCE_ID,
+    RA,
+    DEC,
+    Column("n_epochs", "int64", "", "epochs with a usable flux"),
+    Column("n_detections", "int64", "", "epochs at or above the detection S/N"),
+    Column("mean_jy", "float64", "Jy", "plain mean flux"),
+    Column("wmean_jy", "float64", "Jy", "inverse-variance weighted mean flux"),
+    Column("std_jy", "float64", "Jy", "standard deviation, N-1"),
+    Column("chi2_nu", "float64", "", "reduced chi-squared against wmean_jy, N-1 degrees"),
+    Column("v", "float64", "", "std_jy / mean_jy"),
+    Column("eta", "float64", "", "weighted reduced variance; equal to chi2_nu"),
+    Column("vs_max", "float64", "", "|Vs| of the pair behind m_max; 0 without such a pair"),
+    Column("m_max", "float64", "", "largest |m| among pairs with |Vs| >= 4.3; 0 without one"),
+    Column("epoch_a_mjd", "float64", "d", "earlier epoch of that pair"),
+    Column("epoch_b_mjd", "float64", "d", "later epoch of that pair"),
+    Column("asymmetry", "float64", "", "-1 slow fall, fast rise ... 1 fast fall, slow rise"),
+    Column("timescale_days", "float64", "d", "full width at half depth of the best dip"),
+    Column("amplitude", "float64", "", "peak to trough of the best dip, over its baseline"),
+    ESE_SCORE,
+    ESE_LLR,
+    ESE_FALSE_ALARM,
+    Column("first_mjd", "float64", "d", "first usable epoch"),
+    Column("last_mjd", "float64", "d", "last usable epoch"),
+    FREQ,
+)
+
+ESE_CANDIDATES: Schema = (
+    SOURCE_ID,
+    RA,
+    DEC,
+    Column("rank", "int64", "", "1 is the best candidate"),
+    ESE_SCORE,
+    ESE_LLR,
+    ESE_FALSE_ALARM,
+    Column("depth", "float64", "", "fitted depth as a fraction of the baseline"),
+    Column("centre_mjd", "float64", "d", "fitted centre of the dip"),
+    Column("fwhm_days", "float64", "d", "fitted full width at half depth"),
+    Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
+    Column("incomplete", "bool", "", "no epochs at the baseline on one side of the dip"),
+    Column("reason", "string", "", "why it is a candidate, in words"),
+    FREQ,
+)

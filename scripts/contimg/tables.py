@@ -1,0 +1,202 @@
+"""Parquet tables that say what they hold: written whole, checked, with units and status.
+
+The file metadata is one JSON text under the key `contimg`: status, reason, workflow version,
+digest of the values, the columns' units and descriptions, and what the writer adds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contimg.digests import digest_of_arrays, digest_of_value
+from contimg.schemas import Column, Schema
+from contimg.status import plain, written_whole
+from contimg.version import workflow_version
+
+Options = TypeVar("Options")
+
+METADATA_KEY = b"contimg"
+
+_ARROW_TYPES = {
+    "string": pa.string(),
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+}
+_KINDS = {"string": "OSTU", "float64": "fiu", "int64": "iu", "bool": "b"}
+
+
+def write_table(
+    path: Path,
+    df: pd.DataFrame,
+    columns: Schema,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a table to parquet, whole or not at all.
+
+    Parameters
+    ----------
+    path : output file.
+    df : the rows; columns beyond the schema are refused.
+    columns : the schema; an optional column may be missing.
+    metadata : further JSON-able entries of the file metadata. `status` is "ok" and `reason`
+        "" unless they are given here; `options` is stored with its digest, `config_digest`.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, unknown or of another type.
+    """
+    present = check_schema(df, columns, path)
+    ordered = df[[column.name for column in present]]
+    content: dict[str, Any] = {"status": "ok", "reason": "", **(metadata or {})}
+    content["workflow_version"] = workflow_version()
+    if "options" in content:
+        content["config_digest"] = digest_of_value(content["options"])
+    content["digest"] = table_digest(ordered)
+    content["columns"] = {
+        column.name: {"unit": column.unit, "description": column.description} for column in present
+    }
+    text = json.dumps(plain(content), sort_keys=True, allow_nan=False)
+    schema = pa.schema([_arrow_field(column) for column in present], {METADATA_KEY: text.encode()})
+    arrays = [pa.array(ordered[column.name], schema.field(column.name).type) for column in present]
+    with written_whole(Path(path)) as temporary:
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary)
+
+
+def write_rejected_table(
+    path: Path, columns: Schema, reason: str, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write the labelled empty table that stands for a rejected product."""
+    rejected = {**(metadata or {}), "status": "rejected", "reason": reason}
+    write_table(path, empty_table(columns), columns, rejected)
+
+
+def read_table(
+    path: Path, columns: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read a table and its metadata.
+
+    Parameters
+    ----------
+    path : a parquet or CSV file, of this workflow or of another telescope's.
+    columns : names to read, all when None.
+
+    Returns
+    -------
+    df : the rows.
+    metadata : as written by `write_table`; `{"status": "ok", "reason": ""}` for a file that
+        another program wrote.
+
+    Raises
+    ------
+    ValueError
+        When the file cannot be read as a table.
+    """
+    path = Path(path)
+    names = None if columns is None else list(columns)
+    if path.suffix == ".csv":
+        return pd.read_csv(path, usecols=names, dtype={"source_id": str}), _no_metadata()
+    try:
+        table = pq.read_table(path, columns=names)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{path}: not a readable parquet table ({error}); remove it and make it again"
+        ) from error
+    text = (table.schema.metadata or {}).get(METADATA_KEY)
+    metadata = _no_metadata() if text is None else json.loads(text)
+    return table.to_pandas(), metadata
+
+
+def empty_table(columns: Schema) -> pd.DataFrame:
+    """Return a table with no rows and the required columns, of the right types."""
+    types = {"string": "object"}
+    return pd.DataFrame(
+        {
+            column.name: pd.Series(dtype=types.get(column.dtype, column.dtype))
+            for column in columns
+            if not column.optional
+        }
+    )
+
+
+def check_schema(df: pd.DataFrame, columns: Schema, name: Path | str = "table") -> list[Column]:
+    """Return the schema's columns that a table has, in the schema's order.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, unknown or of another type.
+    """
+    known = {column.name for column in columns}
+    missing = [c.name for c in columns if not c.optional and c.name not in df.columns]
+    unknown = [column for column in df.columns if column not in known]
+    if missing or unknown:
+        raise ValueError(
+            f"{name}: missing columns {missing}, unknown columns {unknown}; "
+            f"expected {[column.name for column in columns]}"
+        )
+    present = [column for column in columns if column.name in df.columns]
+    for column in present:
+        found = df[column.name].dtype
+        if not _fits(df[column.name], column.dtype):
+            raise ValueError(
+                f"{name}: column {column.name} is {found}, expected {column.dtype}; convert it"
+            )
+    return present
+
+
+def require_columns(df: pd.DataFrame, columns: Schema, path: Path) -> None:
+    """Raise ValueError when a table from outside lacks a column that is needed."""
+    missing = [column.name for column in columns if column.name not in df.columns]
+    if missing:
+        raise ValueError(
+            f"{path}: no column {', '.join(missing)}; found {', '.join(map(str, df.columns))}; "
+            f"needed {', '.join(column.name for column in columns)}"
+        )
+
+
+def table_digest(df: pd.DataFrame) -> str:
+    """Return a digest of a table's column names and values, in row order, whatever the file."""
+    return digest_of_arrays((str(name), _canonical(df[name])) for name in df.columns)
+
+
+def options_from(kind: type[Options], given: Mapping[str, Any] | None) -> Options:
+    """Make an options object of a config block; keys that it does not know are others' keys."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in (given or {}).items() if key in known})
+
+
+def _fits(series: pd.Series, dtype: str) -> bool:
+    """Whether values can be stored as `dtype` without loss."""
+    if dtype == "string":
+        is_text = pd.api.types.is_string_dtype(series.dtype) or series.dtype == object
+        return is_text and all(isinstance(value, str) for value in series)
+    return isinstance(series.dtype, np.dtype) and series.dtype.kind in _KINDS[dtype]
+
+
+def _arrow_field(column: Column) -> pa.Field:
+    about = {"unit": column.unit, "description": column.description}
+    return pa.field(column.name, _ARROW_TYPES[column.dtype], metadata=about)
+
+
+def _canonical(series: pd.Series) -> np.ndarray:
+    """Return a column as an array whose bytes depend on its values only."""
+    if not isinstance(series.dtype, np.dtype) or series.dtype.kind == "O":
+        return series.to_numpy(dtype=object)
+    values = series.to_numpy()
+    if values.dtype.kind == "f":
+        values = values.astype(np.float64) + 0.0  # no negative zero
+        values = np.where(np.isnan(values), np.nan, values)
+    return values
+
+
+def _no_metadata() -> dict[str, Any]:
+    return {"status": "ok", "reason": ""}

@@ -1,0 +1,111 @@
+"""Copy a science MS for solving, with the apparent sky around the calibrator as its model."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contimg.beam import Dish
+from contimg.catalog import read_sources
+from contimg.digests import digest_of_arrays
+from contimg.predict import channel_freq_hz, copy_without_autos, fill_model, phase_centre_deg
+from contimg.script import run
+from contimg.sky import Sky, aberration_scale, apparent_flux_jy, direction_cosines, model_sky
+from contimg.standard_flux import standard_flux_jy
+from contimg.status import reject_directory, require_ok, write_status, written_whole
+
+
+def main(
+    *,
+    ms: Path,
+    ms_status: Path,
+    catalog: Path,
+    solve_ms: Path,
+    status: Path,
+    calibrator: dict[str, Any],
+    calibration: dict[str, Any],
+    beam: dict[str, Any],
+    scratch: Path = Path(),
+) -> None:
+    """Write solve_ms: the cross-correlations of ms with MODEL_DATA, and its status.
+
+    calibrator: {name, ra_deg, dec_deg, flux_jy or standard}; calibration and beam: the blocks of
+    the configuration (on the command line YAML text).
+    """
+    science = require_ok(ms_status)
+    freq_hz = channel_freq_hz(ms)
+    sky = sky_around(ms, calibrator, calibration, catalog, scratch)
+    pointings = np.array(science.figures["pointing"])
+    integrations = np.array(science.figures["integration_mjd"])
+    dish = dish_of(beam, science.figures["dish_diameter_m"])
+    through_beam = partial(apparent_flux_jy, sky, freq_hz=freq_hz, dish=dish)
+
+    def apparent_jy(mjd: float) -> np.ndarray:
+        return through_beam(pointings[np.abs(integrations - mjd).argmin()])
+
+    centre = phase_centre_deg(ms)
+    lmn = direction_cosines(sky.ra_deg, sky.dec_deg, centre)
+    lmn *= aberration_scale(centre, science.figures["mid_mjd"])
+    with written_whole(solve_ms) as temporary:
+        copy_without_autos(ms, temporary)
+        digest = fill_model(temporary, lmn, freq_hz, apparent_jy)
+    flux_jy = sky.flux_jy[:, 0].mean()
+    apparent = np.mean([apparent_jy(mjd)[:, 0].mean() for mjd in integrations])
+    write_status(
+        status,
+        digest=digest,
+        inputs={"ms": science.digest, "sky": digest_of_sky(sky)},
+        figures={
+            **science.figures,
+            "calibrator": calibrator["name"],
+            "flux_jy": flux_jy,
+            "apparent_jy": apparent,
+            "beam_response": apparent_jy(science.figures["mid_mjd"])[:, 0].mean() / flux_jy,
+            "n_model_sources": len(sky.ra_deg),
+        },
+    )
+
+
+def sky_around(
+    ms: Path,
+    calibrator: dict[str, Any],
+    calibration: dict[str, Any],
+    catalog: Path,
+    scratch: Path,
+) -> Sky:
+    """The calibrator with its neighbours in the field's catalogue."""
+    freq_hz = channel_freq_hz(ms)
+    neighbours = read_sources(
+        catalog,
+        *phase_centre_deg(ms),
+        calibration["model_radius_deg"],
+        calibration["model_min_jy"],
+    )
+    position = (calibrator["ra_deg"], calibrator["dec_deg"])
+    spectrum = None
+    if calibrator.get("standard"):
+        standard = calibrator["standard"]
+        spectrum = standard_flux_jy(ms, calibrator["name"], position, standard, scratch)
+    return model_sky(calibrator, neighbours, freq_hz, spectrum)
+
+
+def digest_of_sky(sky: Sky) -> str:
+    """Digest of the model's positions and fluxes."""
+    return digest_of_arrays([("ra", sky.ra_deg), ("dec", sky.dec_deg), ("flux", sky.flux_jy)])
+
+
+def dish_of(beam: dict[str, Any], diameter_m: float) -> Dish:
+    """The dish that the configuration's beam block means."""
+    table = Path(beam["table"]) if beam.get("table") else None
+    return Dish(beam["model"], diameter_m, table)
+
+
+def reject(reason: str, *, solve_ms: Path, status: Path) -> None:
+    """Write the labelled empty solve MS."""
+    reject_directory(solve_ms, reason)
+    write_status(status, status="rejected", reason=reason)
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"), reject=reject)

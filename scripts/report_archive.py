@@ -1,0 +1,54 @@
+"""The page of all dates: light curves, variability and candidates."""
+
+import logging
+from pathlib import Path
+
+from contimg.report.archive import DateRow, archive_content, date_row
+from contimg.report.pages import link, write_page
+from contimg.script import run
+from contimg.status import plain
+from contimg.tables import read_table
+
+logger = logging.getLogger(__name__)
+
+
+def main(
+    *,
+    lightcurves: Path,
+    variability: Path,
+    candidates: Path,
+    photometry: list[Path],
+    page: Path,
+    options: dict | None = None,
+) -> None:
+    """Write the page of all dates.
+
+    lightcurves, variability, candidates: the archive's tables
+    photometry: every date's table, DATE/photometry.parquet
+    page: output, one self-contained HTML file
+    options: n_lightcurves, how many variable sources are shown
+    """
+    paths = {"lightcurves": lightcurves, "variability": variability, "candidates": candidates}
+    read = {name: read_table(path) for name, path in paths.items()}
+    tables = {name: table for name, (table, _) in read.items()}
+    dates = [row_of(path, page) for path in sorted(photometry)]
+    shown = int((options or {}).get("n_lightcurves", 12))
+    content = archive_content(dates, **tables, n_lightcurves=shown)
+    content |= {
+        "rejected": {name: about["reason"] for name, (_, about) in read.items() if about["reason"]},
+        "digests": {name: about.get("digest", "") for name, (_, about) in read.items()},
+        "data": plain(content["data"]),
+    }
+    write_page(page, "archive.html.j2", content)
+    logger.info("%s: %.1f MB", page, page.stat().st_size / 1e6)
+
+
+def row_of(photometry: Path, page: Path) -> DateRow:
+    """Read what is told of a date."""
+    date = photometry.parent.name
+    rows, about = read_table(photometry, ["source_id"])
+    return date_row(date, link(page.parent / date / "index.html", page), rows, about)
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"))

@@ -1,0 +1,61 @@
+"""Solve the bandpass on the calibrator's group."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contimg import solve
+from contimg.calibration_table import antenna_names
+from contimg.script import run
+from contimg.status import read_status, reject_directory, require_ok, write_status
+
+
+def main(
+    *,
+    solve_ms: Path,
+    solve_status: Path,
+    bcal: Path,
+    status: Path,
+    calibration: dict[str, Any],
+    kcal: Path | None = None,
+    kcal_status: Path | None = None,
+    scratch: Path = Path(),
+) -> None:
+    """Write bcal, a CASA table of type B, and its status.
+
+    kcal: delays to solve on top of; calibration: the configuration's block (on the command line
+    YAML text). A table that fails its gate is kept, and its status is rejected.
+    """
+    solved_on = require_ok(solve_status)
+    names = antenna_names(solve_ms)
+    references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="solve.") as folder:
+        table = Path(folder) / "table.bcal"
+        solve.solve_bandpass(solve_ms, table, references, calibration, kcal, Path(folder))
+        figures = solve.quality(table, solve.present_antennas(solve_ms))
+        digest = solve.publish(table, bcal)
+    reason = solve.gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)
+    delay = {"kcal": read_status(kcal_status).digest} if kcal_status else {}
+    write_status(
+        status,
+        status="rejected" if reason else "ok",
+        reason=f"bandpass: {reason}" if reason else "",
+        digest=digest,
+        inputs={"model": solved_on.digest, **solved_on.inputs, **delay},
+        figures={
+            **solved_on.figures,
+            "reference_antennas": [names[i] for i in references],
+            **figures,
+            "tables": {"bcal": str(bcal), **({"kcal": str(kcal)} if kcal else {})},
+        },
+    )
+
+
+def reject(reason: str, *, bcal: Path, status: Path) -> None:
+    """Write the labelled empty table."""
+    reject_directory(bcal, reason)
+    write_status(status, status="rejected", reason=reason)
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"), reject=reject)

@@ -1,0 +1,212 @@
+"""The master catalogue is the sky that the surveys saw."""
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.coordinates import SkyCoord
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from build_catalog import main
+from contimg.catalog import (
+    CatalogOptions,
+    build_sources,
+    read_references,
+    read_sources,
+    read_survey,
+    write_catalog,
+)
+
+SURVEYS = Path(__file__).parents[2] / "config" / "surveys"
+NVSS = {
+    "name": "nvss",
+    "file": "nvss_ra225-230_dec45-48.csv",
+    "beam_arcsec": 45.0,
+    "columns": {
+        "ra_deg": "ra_deg",
+        "dec_deg": "dec_deg",
+        "flux": "peak_jy",
+        "rms": "rms_jy",
+        "major": "major_deg",
+        "minor": "minor_deg",
+        "unit": "Jy",
+        "size_unit": "deg",
+    },
+}
+NVSS_FIELDS = {
+    "name": "nvss",
+    "file": "nvss_ngc5921_fields.csv",
+    "beam_arcsec": 45.0,
+    "default_rms_jy": 0.00045,
+    "columns": {"ra_deg": "ra_deg", "dec_deg": "dec_deg", "flux": "nvss_flux_mjy", "unit": "mJy"},
+}
+FIRST = {
+    "name": "first",
+    "file": "first_ra225-230_dec45-48.csv",
+    "columns": {
+        "ra_deg": "ra_deg",
+        "dec_deg": "dec_deg",
+        "flux": "int_mjy",
+        "size": "deconv_major_arcsec",
+        "unit": "mJy",
+    },
+}
+VLASS = {
+    "name": "vlass",
+    "file": "vlass_ra225-230_dec45-48.csv",
+    "keep": {"duplicate_flag": [0, 1], "quality_flag": [0, 4]},
+    "columns": {
+        "ra_deg": "ra_deg",
+        "dec_deg": "dec_deg",
+        "flux": "total_mjy",
+        "flux_if_zero": "peak_mjy",
+        "unit": "mJy",
+    },
+}
+OPTIONS = {"surveys": [NVSS, NVSS_FIELDS, FIRST, VLASS]}
+
+
+def build(path, **changes):
+    options = {**OPTIONS, **changes}
+    files = [SURVEYS / block["file"] for block in options["surveys"]]
+    main(surveys=files, options=options, catalog=path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("catalogs") / "master_sources.sqlite3")
+
+
+def test_every_nvss_source_is_there_once(catalog):
+    sources = read_sources(catalog)
+    assert len(sources) == 562 + 160
+    assert sources.source_id.is_unique
+
+
+def test_brightest_source_of_the_strip(catalog):
+    brightest = read_sources(catalog).sort_values("s_nvss").iloc[-1]
+    assert brightest.source_id == "J150919.8+472655"
+    assert brightest.s_nvss == pytest.approx(1.2288, abs=1e-4)
+    assert brightest.s_first == pytest.approx(1.2534, abs=1e-4)
+    assert brightest.alpha == pytest.approx(np.log(0.6727 / 1.2288) / np.log(3.0 / 1.4), abs=1e-3)
+
+
+def test_surveys_agree_where_all_see_a_compact_source(catalog):
+    good = read_references(catalog)
+    assert len(good) > 30
+    assert np.median(good.s_first / good.s_nvss) == pytest.approx(1.0, abs=0.05)
+    assert np.median(good.alpha) == pytest.approx(-0.75, abs=0.15)
+
+
+def test_references_keep_to_their_definition(catalog):
+    good, final = read_references(catalog), read_references(catalog, "final_references")
+    assert good.snr_nvss.min() >= 50 and final.snr_nvss.min() >= 80
+    assert good.alpha.between(-1.2, 0.2, inclusive="neither").all()
+    assert not good.resolved_flag.any() and not good.confusion_flag.any()
+    assert set(final.source_id) < set(good.source_id)
+
+
+def test_final_references_are_those_of_the_stable_list_where_one_is_given(tmp_path, catalog):
+    two = list(read_references(catalog, "final_references").source_id[:2])
+    path = build(tmp_path / "c.sqlite3", stable_ids=[*two, "J000000.0+000000"], materialise=True)
+    assert list(read_references(path, "final_references").source_id) == two
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM final_references_table").fetchone() == (2,)
+    database.close()
+
+
+def test_thresholds_inputs_and_rows_are_recorded(catalog):
+    with sqlite3.connect(catalog) as database:
+        meta = dict(database.execute("SELECT key, value FROM meta"))
+    database.close()
+    assert float(meta["good_min_snr"]) == 50
+    assert meta["input nvss_ngc5921_fields.csv"].startswith("160 rows, sha256 ")
+    assert str(SURVEYS) not in " ".join(meta.values())
+
+
+def test_the_same_input_gives_the_same_catalogue(tmp_path, catalog):
+    again = build(tmp_path / "again.sqlite3")
+    pd.testing.assert_frame_equal(read_sources(again), read_sources(catalog))
+
+
+def test_a_source_of_two_overlapping_files_is_one_source(tmp_path):
+    path = build(tmp_path / "c.sqlite3", surveys=[NVSS, NVSS])
+    assert len(read_sources(path)) == 562
+
+
+def made_up(positions, fluxes, **columns):
+    ra, dec = np.array(positions, dtype=float).T
+    table = pd.DataFrame({"ra_deg": ra % 360, "dec_deg": dec, "flux_jy": fluxes})
+    defaults = {"rms_jy": 0.00045, "major_arcsec": 45.0, "minor_arcsec": 45.0}
+    defaults |= {"size_arcsec": np.nan, "beam_arcsec": 45.0}
+    return table.assign(**(defaults | columns))
+
+
+def test_resolved_source_has_its_integrated_flux_and_a_flag():
+    nvss = made_up([(10, 30), (20, 30)], [0.1, 0.1], major_arcsec=[90.0, 46.0])
+    sources = build_sources({"nvss": nvss}, CatalogOptions())
+    assert list(sources.resolved_flag) == [1, 0]
+    assert sources.s_nvss.tolist() == pytest.approx([0.2, 0.1])
+
+
+def test_a_faint_source_is_not_resolved_by_its_noise():
+    nvss = made_up([(10, 30)], [0.003], major_arcsec=60.0)
+    assert build_sources({"nvss": nvss}, CatalogOptions()).resolved_flag.tolist() == [0]
+
+
+def test_a_noticeable_neighbour_confuses_across_ra_zero():
+    nvss = made_up([(359.999, 40), (0.011, 40), (5, 40)], [0.1, 0.02, 0.1])
+    sources = build_sources({"nvss": nvss}, CatalogOptions()).set_index("ra_deg")
+    assert sources.confusion_flag.to_dict() == {359.999: 1, 0.011: 1, 5.0: 0}
+
+
+def test_a_double_that_only_vlass_resolves_is_confused():
+    nvss, pair = made_up([(10, 30)], [0.1]), [(10, 30), (10, 30 + 20 / 3600)]
+    sources = build_sources({"nvss": nvss, "vlass": made_up(pair, [0.04, 0.03])}, CatalogOptions())
+    assert sources.confusion_flag.tolist() == [1]
+    assert sources.s_vlass.tolist() == pytest.approx([0.04])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0, 359.99), st.floats(-89, 89), st.floats(0.05, 20), st.integers(0, 2**32 - 1))
+def test_cone_search_finds_what_astropy_finds(tmp_path_factory, ra_deg, dec_deg, radius_deg, seed):
+    rng = np.random.default_rng(seed)
+    around = rng.uniform(-1.5, 1.5, (40, 2)) * radius_deg + [ra_deg, dec_deg]
+    around[:, 1] = np.clip(around[:, 1], -90, 90)
+    sources = build_sources({"nvss": made_up(around, 0.1)}, CatalogOptions())
+    path = tmp_path_factory.mktemp("cone") / "c.sqlite3"
+    write_catalog(path, sources, CatalogOptions(), {})
+    found = read_sources(path, ra_deg, dec_deg, radius_deg, 0.05)
+    positions = SkyCoord(sources.ra_deg, sources.dec_deg, unit="deg")
+    separation = positions.separation(SkyCoord(ra_deg, dec_deg, unit="deg")).deg
+    clear = np.abs(separation - radius_deg) > 1e-9
+    expected = set(sources.source_id[clear & (separation < radius_deg)])
+    assert set(found.source_id) & set(sources.source_id[clear]) == expected
+
+
+def test_cone_search_keeps_to_the_flux_limit(catalog):
+    bright = read_sources(catalog, 227.5, 46.5, 1.0, 0.05)
+    assert len(bright) and bright.s_nvss.min() >= 0.05
+    assert bright.separation_deg.max() <= 1.0
+
+
+def test_missing_column_says_which_file_and_what_to_do():
+    block = {**FIRST, "columns": {**FIRST["columns"], "flux": "flux_mjy"}}
+    with pytest.raises(ValueError, match=r"first.*no column flux_mjy.*correct the columns"):
+        read_survey(SURVEYS / FIRST["file"], block)
+
+
+def test_files_in_another_order_than_the_config_are_refused(tmp_path):
+    files = [SURVEYS / block["file"] for block in reversed(OPTIONS["surveys"])]
+    with pytest.raises(ValueError, match="in that order"):
+        main(surveys=files, options=OPTIONS, catalog=tmp_path / "c.sqlite3")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_catalogue_names_the_rule_that_makes_it(tmp_path):
+    with pytest.raises(ValueError, match="build_catalog"):
+        read_sources(tmp_path / "none.sqlite3", 0, 0, 1, 0)

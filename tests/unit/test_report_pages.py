@@ -1,0 +1,162 @@
+"""Whole pages made from made-up products: what they show, hide and lead to."""
+
+import html
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from synthetic_report import DIVERGED, NASTY, REJECTION, made_up_archive, made_up_date
+
+import report_archive
+import report_date
+from contimg.fits import write_rejected_image
+from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES, PHOTOMETRY, VARIABILITY
+from contimg.status import write_json, write_status
+from contimg.tables import write_rejected_table
+
+
+@pytest.fixture(scope="module")
+def date(tmp_path_factory):
+    arguments = made_up_date(tmp_path_factory.mktemp("date"))
+    report_date.main(**arguments)
+    return arguments["page"]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    arguments = made_up_archive(tmp_path_factory.mktemp("archive"))
+    report_archive.main(**arguments)
+    return arguments["page"]
+
+
+def visible(page: Path) -> str:
+    """The text of a page as a reader sees it."""
+    body = page.read_text().split("<body>")[1].split("<script")[0]
+    return html.unescape(re.sub(r"<[^>]*>", " ", body))
+
+
+def embedded(page: Path) -> dict:
+    """The JSON that a page carries."""
+    found = re.search(r'<script type="application/json" id="data">(.*)</script>', page.read_text())
+    return json.loads(found[1])
+
+
+def targets(page: Path) -> list[str]:
+    return re.findall(r'\b(?:src|href)="([^"]*)"', page.read_text())
+
+
+@pytest.mark.parametrize("name", ["date", "archive"])
+def test_a_page_asks_for_nothing_outside_itself(name, request):
+    page = request.getfixturevalue(name)
+    content = page.read_text()
+    assert "default-src 'none'" in content
+    assert not re.search(r"(?:https?:)?//[a-z]", re.sub(r"data:[^\"]*", "", content))
+    assert "url(" not in content and "@import" not in content
+    sources = re.findall(r'\bsrc="([^"]*)"', content)
+    assert sources and all(source.startswith("data:image/") for source in sources)
+
+
+def test_links_lead_from_the_page_to_files_that_exist(date):
+    files = [link for link in targets(date) if not link.startswith(("data:", "#", "../index.html"))]
+    assert len(files) == 3  # two images and a mosaic
+    for link in files:
+        assert (date.parent / unquote(link)).resolve().is_file()
+
+
+def test_a_name_from_outside_is_text(date):
+    content = date.read_text()
+    assert NASTY in visible(date)
+    assert NASTY not in content
+    assert content.count("<script") == 1  # the page's own JSON, which no browser runs
+
+
+def test_each_rejection_is_told_with_its_reason(date):
+    shown = visible(date)
+    for reason in (REJECTION, DIVERGED, "no good image in this hour", "truncated: 12 of 139 MB"):
+        assert reason in shown
+    assert "4 groups: 1 good, 1 good with subbands missing, 2 rejected." in shown
+    assert "subband 0 missing" in shown
+    assert "62 % of the present antennas' solutions are flagged" in shown
+
+
+def test_the_page_tells_which_tables_serve(date):
+    shown = visible(date)
+    assert "The date's own tables passed" in shown
+    assert "0555+398" in shown
+    assert "2025-10-18T09:00:00" in shown and "not needed" in shown
+
+
+def test_antennas_without_a_bandpass_are_named(date):
+    assert re.search(r"Antennas without a bandpass:\s+2\s", visible(date))
+
+
+def test_programs_find_the_same_in_the_embedded_json(date):
+    data = embedded(date)
+    states = [group["state"] for group in data["groups"]]
+    assert states == ["ok", "rejected", "rejected", "partial"]
+    assert data["declination_deg"] == 54.57
+    assert data["groups"][0]["photometry"]["completeness"] == 0.93
+
+
+@pytest.mark.parametrize(
+    ("make", "script"), [(made_up_date, report_date), (made_up_archive, report_archive)]
+)
+def test_equal_products_elsewhere_give_an_equal_page(make, script, tmp_path):
+    pages = []
+    for name in ("here", "there"):
+        arguments = make(tmp_path / name)
+        script.main(**arguments)
+        pages.append(arguments["page"].read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_a_date_of_which_all_is_rejected_has_a_page(tmp_path):
+    arguments = made_up_date(tmp_path)
+    index = json.loads(arguments["index"].read_text())
+    write_json(arguments["index"], index | {"calibrators": [], "mosaics": {}})
+    reason = "no calibrator passes, and no earlier tables are young enough"
+    for path in [arguments["calibration"], *arguments["calibrated"], *arguments["statuses"]]:
+        write_status(path, status="rejected", reason=reason)
+    for path in arguments["images"] + arguments["beams"]:
+        write_rejected_image(path, reason)
+    empty = "no group of the date has photometry"
+    write_rejected_table(arguments["photometry"], PHOTOMETRY, empty, {"groups": {}})
+    nothing = {name: [] for name in ("bandpasses", "gains", "solutions", "mosaics")}
+    report_date.main(**(arguments | nothing))
+    shown = visible(arguments["page"])
+    assert "4 groups: 0 good, 4 rejected." in shown
+    assert reason in shown and empty in shown
+    assert "No calibrator passes through the beam" in shown
+    assert "This date gives no mosaic." in shown
+
+
+def test_the_archive_shows_its_candidate_and_the_most_variable_sources(archive):
+    shown = visible(archive)
+    data = embedded(archive)
+    candidate = data["candidates"][0]["source_id"]
+    assert "dip of 40 % <b>over</b> 28 d" in shown
+    assert f'alt="Light curve of {candidate}"' in archive.read_text()
+    assert len(data["most_variable"]) == 5
+    assert archive.read_text().count('alt="Light curve of') == 6
+
+
+def test_the_archive_leads_to_the_pages_of_its_dates(archive):
+    assert {"2025-10-18/index.html", "2025-10-19/index.html"} <= set(targets(archive))
+    assert "no group of the date has photometry" in visible(archive)
+
+
+def test_an_archive_without_light_curves_has_a_page(tmp_path):
+    arguments = made_up_archive(tmp_path)
+    reason = "none of 2 dates has photometry"
+    for name, schema in (
+        ("lightcurves", LIGHTCURVES),
+        ("variability", VARIABILITY),
+        ("candidates", ESE_CANDIDATES),
+    ):
+        write_rejected_table(arguments[name], schema, reason)
+    report_archive.main(**(arguments | {"photometry": []}))
+    shown = visible(arguments["page"])
+    assert reason in shown
+    assert "No candidate." in shown

@@ -1,0 +1,111 @@
+"""Tables say what they hold, and are whole or not there."""
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from contimg import schemas
+from contimg.tables import (
+    empty_table,
+    read_table,
+    table_digest,
+    write_rejected_table,
+    write_table,
+)
+
+COLUMNS = (
+    schemas.Column("source_id", "string", "", "name"),
+    schemas.Column("flux_jy", "float64", "Jy", "flux"),
+    schemas.Column("n", "int64", "", "count"),
+    schemas.Column("good", "bool", "", "flag"),
+    schemas.Column("freq_hz", "float64", "Hz", "frequency", optional=True),
+)
+
+
+@pytest.fixture
+def rows():
+    return pd.DataFrame(
+        {"source_id": ["a", "b"], "flux_jy": [1.5, np.nan], "n": [1, 2], "good": [True, False]}
+    )
+
+
+def test_rows_and_metadata_come_back(tmp_path, rows):
+    path = tmp_path / "t.parquet"
+    write_table(path, rows, COLUMNS, {"options": {"order": 1}})
+    found, metadata = read_table(path)
+    pd.testing.assert_frame_equal(found, rows)
+    assert metadata["status"] == "ok"
+    assert metadata["columns"]["flux_jy"] == {"unit": "Jy", "description": "flux"}
+    assert metadata["workflow_version"]
+    assert metadata["config_digest"]
+    assert metadata["digest"] == table_digest(found)
+
+
+def test_rejected_table_has_the_columns_no_rows_and_the_reason(tmp_path):
+    path = tmp_path / "t.parquet"
+    write_rejected_table(path, schemas.PHOTOMETRY, "all data flagged")
+    found, metadata = read_table(path)
+    assert len(found) == 0
+    assert list(found.columns) == [c.name for c in schemas.PHOTOMETRY if not c.optional]
+    assert (metadata["status"], metadata["reason"]) == ("rejected", "all data flagged")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="n"), r"missing columns \['n'\]"),
+        (lambda t: t.assign(host="x"), r"unknown columns \['host'\]"),
+        (lambda t: t.assign(n=[1.5, 2.5]), "column n is float64, expected int64"),
+        (lambda t: t.assign(source_id=[1, 2]), "source_id is int64, expected string"),
+        (lambda t: t.assign(source_id=["a", None]), "source_id is object, expected string"),
+    ],
+)
+def test_a_table_off_its_schema_is_refused_and_leaves_nothing(tmp_path, rows, change, message):
+    with pytest.raises(ValueError, match=message):
+        write_table(tmp_path / "t.parquet", change(rows), COLUMNS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_digest_is_of_values(rows):
+    same = rows.copy()
+    same["flux_jy"] = same.flux_jy.to_numpy()[::-1].copy()[::-1]
+    assert table_digest(same) == table_digest(rows)
+    assert table_digest(rows.assign(flux_jy=[1.5, 0.0])) != table_digest(rows)
+    assert table_digest(rows.assign(flux_jy=[0.0, 1.0])) == table_digest(
+        rows.assign(flux_jy=[-0.0, 1.0])
+    )
+
+
+def test_files_hold_nothing_of_machine_or_clock(tmp_path, rows):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_table(tmp_path / name / "t.parquet", rows, COLUMNS)
+    first = (tmp_path / "one" / "t.parquet").read_bytes()
+    assert first == (tmp_path / "two" / "t.parquet").read_bytes()
+    assert str(tmp_path).encode() not in first
+
+
+def test_units_are_on_the_columns_too(tmp_path, rows):
+    write_table(tmp_path / "t.parquet", rows, COLUMNS)
+    field = pq.read_schema(tmp_path / "t.parquet").field("flux_jy")
+    assert field.metadata[b"unit"] == b"Jy"
+
+
+def test_a_broken_file_is_named(tmp_path):
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"not parquet at all")
+    with pytest.raises(ValueError, match=r"t\.parquet: not a readable parquet table"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [schemas.PHOTOMETRY, schemas.LIGHTCURVES, schemas.VARIABILITY, schemas.ESE_CANDIDATES],
+)
+def test_every_column_is_described_and_has_its_unit_in_its_name(schema):
+    endings = {"Jy": "_jy", "deg": "_deg", "Hz": "_hz"}
+    for column in schema:
+        assert column.description
+        assert column.name.endswith(endings.get(column.unit, ""))
+    assert len(empty_table(schema)) == 0
