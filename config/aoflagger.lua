@@ -1,47 +1,51 @@
 -- Interference in DSA-110 visibilities, for AOFlagger 3.1 and later.
 --
 -- A baseline comes as 64 to 768 channels x 6 to 24 integrations, uncalibrated. What is astronomical
--- varies slowly along both axes; what stands out of a smooth fit to the amplitudes, alone or with
--- its neighbours in time or frequency, is flagged. Fit and thresholds are iterated from insensitive
--- to sensitive, so that strong interference does not spoil the fit under the weak.
+-- varies slowly along both axes; what stands out of a smooth fit, alone or with its neighbours in
+-- time or frequency, is flagged. The first round of thresholds is insensitive, so that strong
+-- interference does not spoil the fit beneath the weak. Autocorrelations are left as they are.
 -- tests/validation/rfi.py measures what is detected.
 
-local threshold = 0.75       -- of the last iteration; 1 is AOFlagger's default sensitivity
-local factors = { 4, 2 }  -- of the thresholds of the iterations before it
-local fit_times, fit_channels = 21, 31
-local fit_sigma_times, fit_sigma_channels = 4.0, 6.0
+local thresholds = { 2.0, 1.0 } -- of the rounds; 1 is AOFlagger's default sensitivity
+local max_gap = 0.2             -- an interval with this fraction unflagged is flagged whole
 
--- Returns what stands out of a smooth fit to `amplitude`, which leaves out what `known` has flagged.
-local function residual_of(amplitude, known, before)
-  local fit = amplitude:copy()
-  fit:set_mask(known)
-  aoflagger.low_pass_filter(fit, fit_times, fit_channels, fit_sigma_times, fit_sigma_channels)
-  local residual = amplitude - fit
-  residual:set_mask(before)
-  return residual
+-- Windows of the fits (integrations, channels), and the sigmas of their Gaussian weights.
+local background = { 21, 31, 4.0, 6.0 }
+local sky = { 7, 11, 2.0, 3.0 }
+
+-- Returns `data` less its smooth part; the samples that `known` has flagged do not weigh in it.
+local function without_smooth_part(data, window, known, before)
+  local smooth = data:copy()
+  smooth:set_mask(known)
+  aoflagger.low_pass_filter(smooth, table.unpack(window))
+  local rest = data - smooth
+  rest:set_mask(before)
+  return rest
 end
 
--- Flags a polarization's outliers; `before` has the flags that were there already.
-local function detect(amplitude, before)
-  local residual = residual_of(amplitude, before, before)
-  for _, factor in ipairs(factors) do
-    local level = threshold * factor
-    aoflagger.sumthreshold_masked(residual, before, level, level, true, true)
-    residual = residual_of(amplitude, residual, before)
+-- Returns amplitudes whose outliers are flagged; `before` has the flags that were there already.
+local function detect(visibilities, before)
+  local amplitude = visibilities:convert_to_complex("amplitude")
+  local found = before
+  for _, threshold in ipairs(thresholds) do
+    found = without_smooth_part(amplitude, background, found, before)
+    aoflagger.sumthreshold_masked(found, before, threshold, threshold, true, true)
   end
-  aoflagger.sumthreshold_masked(residual, before, threshold, threshold, true, true)
-  return residual
+  return found
 end
 
 function execute(data)
-  local before = data:copy()
   local polarizations = data:get_polarizations()
   local found = {}
   for i, polarization in ipairs(polarizations) do
     local visibilities = data:convert_to_polarization(polarization)
-    local flagged = before:convert_to_polarization(polarization)
-    found[i] = detect(visibilities:convert_to_complex("amplitude"), flagged)
-    aoflagger.scale_invariant_rank_operator_masked(found[i], flagged, 0.2, 0.2)
+    local before = visibilities:copy()
+    local outliers = detect(visibilities, before)
+    -- Interference can make the sum with a bright source weaker: look again without the source.
+    local rest = without_smooth_part(visibilities, sky, outliers, before)
+    found[i] = detect(rest, before)
+    found[i]:join_mask(outliers)
+    aoflagger.scale_invariant_rank_operator_masked(found[i], before, max_gap, max_gap)
   end
   -- What one polarization shows is in the others too.
   for i = 2, #found do
@@ -52,5 +56,4 @@ function execute(data)
     visibilities:join_mask(found[1])
     data:set_polarization_data(polarization, visibilities)
   end
-  data:join_mask(before)
 end

@@ -2,14 +2,18 @@
 # Makes: the reference sky, catalogs/*.sqlite3.
 
 
+SURVEYS = [survey["file"] for survey in config["catalog"]["surveys"]]
+
+
 rule build_catalog:
     input:
-        surveys=[checkout(survey["file"]) for survey in config["catalog"]["surveys"]],
+        elsewhere=elsewhere(*SURVEYS),
     output:
         catalog="catalogs/master_sources.sqlite3",
     params:
+        surveys=paths_of(SURVEYS),
         options=config["catalog"],
-        code=code("build_catalog"),
+        code=code("build_catalog", files=SURVEYS),
     log:
         "logs/build_catalog.log",
     benchmark:
@@ -21,18 +25,19 @@ rule build_catalog:
     conda:
         "../envs/python.yaml"
     message:
-        "Source catalogue from {input.surveys}"
+        "Source catalogue from {params.surveys}"
     script:
         "../scripts/build_catalog.py"
 
 
 rule build_calibrator_list:
     input:
-        calibrators_text=checkout(config["calibration"]["calibrator_list"]),
+        elsewhere=elsewhere(config["calibration"]["calibrator_list"]),
     output:
         calibrators="catalogs/vla_calibrators.sqlite3",
     params:
-        code=code("build_calibrator_list"),
+        calibrators_text=path_of(config["calibration"]["calibrator_list"]),
+        code=code("build_calibrator_list", files=[config["calibration"]["calibrator_list"]]),
     log:
         "logs/build_calibrator_list.log",
     benchmark:

@@ -1,27 +1,54 @@
 # Look-ups that rules share: the checkout's files, code digests, and what the raw files' names and
 # headers say. Nothing is read before a target asks for it, and nothing is written.
 
+from contimg.checkout import located
 from contimg.codedigest import code_digest as digest_of_code
 from contimg.configuration import validated
-from contimg.groups import shift_date
+from contimg.digests import digest_of_file, digest_of_value
 from contimg.inventory import Inventory
 
 config = validated(config, BASE / "config" / "schema.yaml")
 inventory = Inventory(config, base=BASE)
 
 
-def checkout(path):
-    """A file of the checkout (config/..., envs/...), or the path itself when it is elsewhere."""
-    return str(BASE / path) if (BASE / path).exists() else path
+# Snakemake records the paths of inputs, and a checkout lies here today and there tomorrow. So the
+# checkout's own small tables are no inputs: their contents are digested like code, and their paths
+# are parameters that are not recorded. Files from elsewhere are inputs like any other.
 
 
-def code(rule, *libraries):
-    """A params function: digest of the rule's script and of the library it imports.
+def is_ours(path):
+    return (BASE / path).is_file()
 
-    A shell rule names the library modules that build its command instead.
+
+def elsewhere(*paths):
+    """Those of the files that the configuration names that are not in the checkout."""
+    return [path for path in paths if path and not is_ours(path)]
+
+
+def path_of(path):
+    """A params function: where a file lies; not recorded, because it asks for the output."""
+    return lambda wildcards, output: str(located(path, BASE))
+
+
+def paths_of(paths):
+    return lambda wildcards, output: [str(located(path, BASE)) for path in paths]
+
+
+def code(rule, *libraries, files=()):
+    """A params function: digests of the rule's script and the library it imports, or of its shell
+    command and the libraries that help to build it, and of those `files` that the checkout has.
     """
-    sources = [BASE / "scripts" / name for name in libraries or (f"{rule}.py",)]
-    return lambda wildcards: [digest_of_code(source, BASE / "scripts") for source in sources]
+
+    def digests(wildcards):
+        command = workflow.get_rule(rule).shellcmd
+        sources = libraries if command else (f"{rule}.py",)
+        return [
+            *([digest_of_value(command)] if command else []),
+            *[digest_of_code(BASE / "scripts" / name, BASE / "scripts") for name in sources],
+            *[digest_of_file(BASE / path) for path in files if path and is_ours(path)],
+        ]
+
+    return digests
 
 
 def threads_of(rule):

@@ -5,14 +5,15 @@
 rule convert_group:
     input:
         subbands=lambda wildcards: inventory.files_of_group(wildcards.group),
-        antennas=checkout(config["telescope"]["antennas"]),
+        elsewhere=elsewhere(config["telescope"]["antennas"]),
     output:
         ms=temp(directory("ms/raw/{date}/{group}.ms")),
         status=temp("ms/raw/{date}/{group}.ms.json"),
     params:
+        antennas=path_of(config["telescope"]["antennas"]),
         telescope=config["telescope"],
         ingest=config["ingest"],
-        code=code("convert_group"),
+        code=code("convert_group", files=[config["telescope"]["antennas"]]),
     log:
         "logs/{date}/convert_group/{group}.log",
     benchmark:
@@ -33,10 +34,13 @@ rule flag_group:
     input:
         raw_ms="ms/raw/{date}/{group}.ms",
         raw_status="ms/raw/{date}/{group}.ms.json",
-        strategy=checkout(config["flagging"]["strategy"]),
+        elsewhere=elsewhere(config["flagging"]["strategy"]),
     output:
         ms=directory("ms/science/{date}/{group}.ms"),
         status="ms/science/{date}/{group}.ms.json",
+    params:
+        strategy=path_of(config["flagging"]["strategy"]),
+        code=code("flag_group", files=[config["flagging"]["strategy"]]),
     log:
         "logs/{date}/flag_group/{group}.log",
     benchmark:
@@ -46,7 +50,7 @@ rule flag_group:
         mem_mb=4000,
         runtime=30,
     container:
-        checkout(config["software"]["container"])
+        str(located(config["software"]["container"], BASE))
     message:
         "Interference in {wildcards.group}"
     shell:
@@ -56,7 +60,7 @@ rule flag_group:
         rm -rf "$part" && cp -r --reflink=auto {input.raw_ms:q} "$part"
         if grep -q '^ "status": "ok"' {input.raw_status:q}; then
             timeout --kill-after=30 {resources.runtime}m \
-                aoflagger -j {threads} -strategy {input.strategy:q} "$part"
+                aoflagger -j {threads} -strategy {params.strategy:q} "$part"
         fi
         find "$part" -type f -exec chmod a-w {{}} +
         rm -rf {output.ms:q} && mv -T "$part" {output.ms:q}

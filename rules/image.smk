@@ -26,7 +26,7 @@ rule image_group:
         mem_mb=4000,
         runtime=60,
     container:
-        checkout(config["software"]["container"])
+        str(located(config["software"]["container"], BASE))
     message:
         "Image of {wildcards.group}"
     shell:

@@ -6,14 +6,13 @@
 rule index_date:
     input:
         raw=lambda wildcards: inventory.files_of_date(wildcards.date),
-        antennas=checkout(config["telescope"]["antennas"]),
-        calibrator_list=checkout(config["calibration"]["calibrator_list"]),
+        elsewhere=elsewhere(config["calibration"]["calibrator_list"]),
     output:
         index="index/{date}.json",
     params:
         settings=lambda wildcards: inventory.settings,
         strange_names=lambda wildcards: inventory.strange_names(wildcards.date),
-        code=code("index_date"),
+        code=code("index_date", files=[config["calibration"]["calibrator_list"]]),
     log:
         "logs/{date}/index_date/{date}.log",
     benchmark:

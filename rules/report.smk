@@ -23,15 +23,15 @@ rule report_date:
         solutions=for_date("cal/{date}/{group}.gcal.json", inventory.calibrator_groups),
         calibrated=for_date("ms/calibrated/{date}/{group}.ms.json", inventory.groups),
         images=for_date("images/{date}/{group}.pbcor.fits", inventory.groups),
+        beams=for_date("images/{date}/{group}.pb.fits", inventory.groups),
         statuses=for_date("images/{date}/{group}.image.json", inventory.groups),
         photometry="photometry/{date}/photometry.parquet",
         mosaics=of_mosaics,
-        calibrators="catalogs/vla_calibrators.sqlite3",
+        catalog="catalogs/master_sources.sqlite3",
     output:
         page="report/{date}/index.html",
     params:
         date="{date}",
-        options=config["report"],
         code=code("report_date"),
     log:
         "logs/{date}/report_date/{date}.log",

@@ -3,18 +3,22 @@
 # as outputs: to the rest of the workflow they are what the telescope left there.
 
 
+SIMULATION_SURVEYS = config["simulation"].get("surveys", [])
+
+
 rule simulate_date:
     input:
-        antennas=checkout(config["telescope"]["antennas"]),
-        surveys=[checkout(path) for path in config["simulation"].get("surveys", [])],
+        elsewhere=elsewhere(config["telescope"]["antennas"], *SIMULATION_SURVEYS),
     output:
         truth="simulated/{date}/truth.json",
         truth_h5="simulated/{date}/truth.h5",
     params:
+        antennas=path_of(config["telescope"]["antennas"]),
+        surveys=paths_of(SIMULATION_SURVEYS),
         calibrator=config["simulation"].get("calibrator"),
         simulation=config["simulation"].get("observation"),
         incoming=config["incoming"],
-        code=code("simulate_date"),
+        code=code("simulate_date", files=[config["telescope"]["antennas"], *SIMULATION_SURVEYS]),
     log:
         "logs/{date}/simulate_date/{date}.log",
     benchmark:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from contimg import apply
+from contimg.casa import load_casatasks
 from contimg.fits import write_rejected_image
 from contimg.script import run
 from contimg.status import (
@@ -34,6 +35,7 @@ def main(
     averaging: {channels, integrations}; flagging: {max_flagged_fraction} (on the command line YAML
     text).
     """
+    load_casatasks()
     science, choice = require_ok(ms_status), require_ok(calibration_status)
     tables = apply.nearest_tables(choice.figures["tables"], science.figures["mid_mjd"])
     apply.check_tables(tables, ms)
@@ -51,7 +53,6 @@ def main(
         largest = flagging["max_flagged_fraction"]
         if weights.flagged_fraction > largest:
             raise Rejected(f"{weights.flagged_fraction:.1%} flagged, {largest:.0%} allowed")
-        freq_hz = apply.channel_freq_hz(temporary)
     length_s = averaging["integrations"] * science.figures["integration_s"]
     write_status(
         status,
@@ -59,7 +60,7 @@ def main(
         inputs={"ms": science.digest, **tables["digests"]},
         figures={
             **science.figures,
-            "freq_hz": freq_hz,
+            "freq_hz": weights.freq_hz,
             "channel_width_hz": science.figures["channel_width_hz"] * averaging["channels"],
             "weight_time": apply.spread_over(
                 np.array(science.figures["integration_mjd"]), weights.mjd, weights.time, length_s

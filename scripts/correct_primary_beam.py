@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from contimg.beam import Dish, beam_image
+from contimg.checkout import located
 from contimg.fits import Image, pixel_digest, read_image, write_image, write_rejected_image
 from contimg.noise import background_and_rms, image_figures
 from contimg.script import run
@@ -48,7 +49,7 @@ def main(
 
 def beam_of(restored: Image, observation: dict, beam: dict) -> np.ndarray:
     """Return the averaged beam on the image's pixels."""
-    table = Path(beam["table"]) if beam["table"] else None
+    table = located(beam["table"]) if beam["table"] else None
     return beam_image(
         restored.wcs,
         restored.data.shape,

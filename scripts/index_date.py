@@ -12,7 +12,6 @@ from contimg.uvh5 import DSA
 
 def main(
     *,
-    calibrator_list: Path,
     index: Path,
     settings: dict[str, Any],
     strange_names: list,
@@ -23,7 +22,7 @@ def main(
     settings: blocks of the configuration (on the command line YAML text); strange_names: files
     that are not taken, [{file, reason}].
     """
-    inventory = Inventory(settings, base=calibrator_list.parents[1])
+    inventory = Inventory(settings)
     chosen = inventory.calibrators_by_group(date)
     groups = []
     for group in inventory.all_groups(date):

@@ -1,5 +1,6 @@
 """Copy a science MS for solving, with the apparent sky around the calibrator as its model."""
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,17 @@ from typing import Any
 import numpy as np
 
 from contimg.beam import Dish
+from contimg.calibration_table import channel_freq_hz
 from contimg.catalog import read_sources
+from contimg.checkout import located
 from contimg.digests import digest_of_arrays
-from contimg.predict import channel_freq_hz, copy_without_autos, fill_model, phase_centre_deg
+from contimg.predict import copy_without_autos, fill_model, phase_centre_deg
 from contimg.script import run
 from contimg.sky import Sky, aberration_scale, apparent_flux_jy, direction_cosines, model_sky
 from contimg.standard_flux import standard_flux_jy
 from contimg.status import reject_directory, require_ok, write_status, written_whole
+
+logger = logging.getLogger(__name__)
 
 
 def main(
@@ -46,6 +51,7 @@ def main(
 
     centre = phase_centre_deg(ms)
     lmn = direction_cosines(sky.ra_deg, sky.dec_deg, centre)
+    logger.info("%d sources around %s", len(lmn), calibrator["name"])
     lmn *= aberration_scale(centre, science.figures["mid_mjd"])
     with written_whole(solve_ms) as temporary:
         copy_without_autos(ms, temporary)
@@ -97,7 +103,7 @@ def digest_of_sky(sky: Sky) -> str:
 
 def dish_of(beam: dict[str, Any], diameter_m: float) -> Dish:
     """The dish that the configuration's beam block means."""
-    table = Path(beam["table"]) if beam.get("table") else None
+    table = located(beam["table"]) if beam.get("table") else None
     return Dish(beam["model"], diameter_m, table)
 
 

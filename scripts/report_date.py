@@ -136,11 +136,13 @@ def mosaic(path: Path, page: Path, groups: Mapping[str, Sequence[str]]) -> conte
     name = path.name.removesuffix(".mosaic.fits")
     members = groups.get(name, [])
     try:
-        levels, wcs, shape = thumbnails.mosaic_levels(path, MOSAIC_PIXELS)
+        small = thumbnails.shrunk_mosaic(path, MOSAIC_PIXELS)
     except Rejected as rejected:
         return content.Mosaic(name, members, reason=str(rejected))
-    picture = Picture(figures.mosaic_picture(levels, wcs), f"Mosaic {name}", figures.MOSAIC_DENSITY)
-    return content.Mosaic(name, members, link(path, page), picture, shape)
+    picture = Picture(
+        figures.mosaic_picture(small.levels, small.wcs), f"Mosaic {name}", figures.MOSAIC_DENSITY
+    )
+    return content.Mosaic(name, members, link(path, page), picture, small.shape, small.refused)
 
 
 def digests(

@@ -4,15 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from contimg import solve
+from contimg.calibration_table import antenna_names
+from contimg.casa import load_casatasks
 from contimg.script import run
-from contimg.solve import (
-    gate,
-    present_antennas,
-    publish,
-    quality,
-    reference_antennas,
-    solve_delays,
-)
 from contimg.status import reject_directory, require_ok, write_status
 
 
@@ -29,14 +24,16 @@ def main(
 
     calibration: the configuration's block (on the command line YAML text).
     """
+    load_casatasks()
     solved_on = require_ok(solve_status)
-    references = reference_antennas(solve_ms, calibration["reference_antennas"])
+    names = antenna_names(solve_ms)
+    references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])
     with tempfile.TemporaryDirectory(dir=scratch, prefix="solve.") as folder:
         table = Path(folder) / "table.kcal"
-        solve_delays(solve_ms, table, calibration["delay"], references)
-        figures = quality(table, present_antennas(solve_ms), "FPARAM")
-        digest = publish(table, kcal)
-    reason = gate(figures, calibration)
+        solve.solve_delays(solve_ms, table, calibration["delay"], references)
+        figures = solve.quality(table, solve.present_antennas(solve_ms), "FPARAM")
+        digest = solve.publish(table, kcal)
+    reason = solve.gate(figures, calibration)
     write_status(
         status,
         status="rejected" if reason else "ok",
@@ -45,7 +42,7 @@ def main(
         inputs={"model": solved_on.digest, **solved_on.inputs},
         figures={
             **solved_on.figures,
-            "references": references,
+            "reference_antennas": [names[i] for i in references],
             **figures,
             "tables": {"kcal": str(kcal)},
         },

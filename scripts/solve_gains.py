@@ -6,6 +6,7 @@ from typing import Any
 
 from contimg import solve
 from contimg.calibration_table import antenna_names
+from contimg.casa import load_casatasks
 from contimg.closure import closure_phase_deg, corrected_over_model, residual_phase_deg
 from contimg.script import run
 from contimg.status import read_status, reject_directory, require_ok, write_status
@@ -29,6 +30,7 @@ def main(
     bcal, kcal: tables to solve on top of; calibration: the configuration's block (on the command
     line YAML text). A table that fails its gate is kept, and its status is rejected.
     """
+    load_casatasks()
     solved_on, bandpass = require_ok(solve_status), require_ok(bcal_status)
     names = antenna_names(solve_ms)
     references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.calibration_table import read_columns, require_same_antennas, table_digest
+from contimg.calibration_table import (
+    channel_freq_hz,
+    read_columns,
+    require_same_antennas,
+    table_digest,
+)
 from contimg.casa import casa_table, casatasks
 from contimg.digests import Digest
 from contimg.status import Rejected
 
 ROWS_AT_A_TIME = 16384
 
-INTERPOLATION = {"kcal": "tinterp='nearest'", "gcal": "tinterp='nearest'"}
+# CASA's application of delays fails without a map of spectral windows.
+INTERPOLATION = {"kcal": "tinterp='nearest' spwmap=[0]", "gcal": "tinterp='nearest'"}
 # linearflag: linear interpolation bridges flagged channels and leaves them unflagged.
 INTERPOLATION["bcal"] = "tinterp='nearest' finterp='linearflag'"
 
@@ -26,6 +32,7 @@ class Weights:
 
     Attributes
     ----------
+    freq_hz : (n_chan,) channel centres.
     mjd : (n_integrations,) of the set, after averaging.
     time : (n_integrations,) share of the unflagged weight, sum 1.
     freq : (n_chan,) share of the unflagged weight, sum 1.
@@ -33,6 +40,7 @@ class Weights:
     digest : of the set's visibilities, flags, weights and UVW.
     """
 
+    freq_hz: NDArray[np.float64]
     mjd: NDArray[np.float64]
     time: NDArray[np.float64]
     freq: NDArray[np.float64]
@@ -113,11 +121,6 @@ def transform(
         raise Rejected(f"{ms.name}: no cross-correlations to calibrate")
 
 
-def channel_freq_hz(ms: Path) -> NDArray[np.float64]:
-    """Channel centres, (n_chan,) Hz."""
-    return read_columns(ms / "SPECTRAL_WINDOW", ["CHAN_FREQ"])["CHAN_FREQ"][0]
-
-
 def spread_over(
     integration_mjd: NDArray[np.float64],
     averaged_mjd: NDArray[np.float64],
@@ -151,7 +154,8 @@ def weigh(ms: Path) -> Weights:
     ms : calibrated set.
     """
     times, integration = np.unique(read_columns(ms, ["TIME"])["TIME"], return_inverse=True)
-    by_time, by_channel = np.zeros(len(times)), np.zeros(len(channel_freq_hz(ms)))
+    freq_hz = channel_freq_hz(ms)
+    by_time, by_channel = np.zeros(len(times)), np.zeros(len(freq_hz))
     n_flagged = n_all = 0
     digest = Digest()
     with casa_table(ms) as table:
@@ -175,6 +179,7 @@ def weigh(ms: Path) -> Weights:
             digest.add("UVW", uvw)
     total = max(by_time.sum(), 1e-300)
     return Weights(
+        freq_hz,
         times / 86400.0,
         by_time / total,
         by_channel / total,

@@ -3,15 +3,15 @@
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
-from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import speed_of_light
-from scipy.interpolate import RectBivariateSpline
 from scipy.special import j1
+
+if TYPE_CHECKING:  # planning imports this module, and these are slow
+    from astropy.wcs import WCS
 
 FWHM_WAVELENGTHS_PER_DIAMETER = 1.029
 """Full width at half power of an Airy disk, in units of wavelength / diameter."""
@@ -148,7 +148,7 @@ def drift_averaged_beam(
 
 
 def beam_image(
-    wcs: WCS,
+    wcs: "WCS",
     shape: tuple[int, int],
     pointings: NDArray[np.float64],
     weights_time: ArrayLike,
@@ -178,6 +178,8 @@ def beam_image(
     Evaluated on a grid of 60 points across the beam at half power (or on every pixel, when those
     are coarser) and interpolated by a bicubic spline; the error is below 1e-6.
     """
+    from scipy.interpolate import RectBivariateSpline  # slow, and not for planning
+
     step_deg = np.degrees(dish.fwhm_rad(float(np.max(freq_hz)))) / _GRID_POINTS_PER_FWHM
     scale_deg = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
     rows, columns = (_coarse_axis(n, max(1.0, step_deg / scale_deg)) for n in shape)
@@ -194,6 +196,8 @@ def beam_image(
 
 @functools.lru_cache(maxsize=8)
 def _read_table(path: Path) -> tuple[NDArray, NDArray]:
+    import pandas as pd
+
     table = pd.read_csv(path, comment="#")
     if not {"angle_deg", "power"} <= set(table.columns):
         raise ValueError(

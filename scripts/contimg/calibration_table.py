@@ -91,6 +91,22 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     }
 
 
+def channel_freq_hz(path: Path) -> NDArray[np.float64]:
+    """Channel centres of a Measurement Set's or calibration table's one window, (n_chan,) Hz.
+
+    Raises
+    ------
+    ValueError
+        When it has several spectral windows.
+    """
+    freq_hz = read_columns(Path(path) / "SPECTRAL_WINDOW", ["CHAN_FREQ"])["CHAN_FREQ"]
+    if len(freq_hz) != 1:
+        raise ValueError(
+            f"{path}: {len(freq_hz)} spectral windows, one expected; run convert_group again"
+        )
+    return freq_hz[0]
+
+
 def antenna_names(path: Path) -> tuple[str, ...]:
     """Names in the ANTENNA table of a calibration table or Measurement Set, in its order."""
     return tuple(str(name) for name in read_columns(Path(path) / "ANTENNA", ["NAME"])["NAME"])
@@ -152,8 +168,7 @@ def table_digest(path: Path) -> str:
 def read_bandpass(path: Path) -> Bandpass:
     """Read a bandpass table; of several intervals, the first."""
     names, _, gain, flag = _solutions(path)
-    freq_hz = read_columns(Path(path) / "SPECTRAL_WINDOW", ["CHAN_FREQ"])["CHAN_FREQ"][0]
-    return Bandpass(names, freq_hz, gain[:, 0], flag[:, 0])
+    return Bandpass(names, channel_freq_hz(path), gain[:, 0], flag[:, 0])
 
 
 def read_gains(path: Path) -> Gains:

@@ -37,6 +37,14 @@ from contimg.version import workflow_version
 ARCSEC = math.pi / 180 / 3600
 TO_JY = {"Jy": 1.0, "mJy": 1e-3, "uJy": 1e-6}
 TO_ARCSEC = {"arcsec": 1.0, "arcmin": 60.0, "deg": 3600.0}
+COLUMN_TYPES = {  # told, because an empty or all-NULL column has no type of its own
+    "source_id": object,
+    **dict.fromkeys(
+        ("ra_deg", "dec_deg", "s_nvss", "snr_nvss", "s_first", "s_vlass", "alpha"), float
+    ),
+    "resolved_flag": int,
+    "confusion_flag": int,
+}
 VIEWS = ("good_references", "final_references")
 
 
@@ -290,7 +298,7 @@ def _query(path: Path, query: str, values: tuple[float, ...]) -> pd.DataFrame:
         raise ValueError(f"{path}: no such catalogue; make it with the rule build_catalog")
     with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)) as database:
         try:
-            return pd.read_sql_query(query, database, params=values)
+            return pd.read_sql_query(query, database, params=values, dtype=COLUMN_TYPES)
         except (pd.errors.DatabaseError, sqlite3.DatabaseError) as error:
             raise ValueError(
                 f"{path}: not a master catalogue ({error}); remove it and make it again"

@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.calibration_table import antenna_names, read_bandpass, read_columns, read_gains
+from contimg.calibration_table import (
+    antenna_names,
+    channel_freq_hz,
+    read_bandpass,
+    read_columns,
+    read_gains,
+)
 from contimg.casa import casa_table
 
 N_INTEGRATIONS = 6
@@ -94,7 +100,7 @@ def antenna_response(
     mean = np.where(gains.flag, 0, gains.gain).sum(axis=1) / np.maximum(
         (~gains.flag).sum(axis=1), 1
     )
-    flag = bandpass.flag | gains.flag.all(axis=1)[:, None]
+    flag = bandpass.flag | gains.flag.all(axis=1, keepdims=True)
     response = bandpass.gain * mean[:, None]
     if kcal is not None:
         response = response * delay_phasors(ms, kcal)
@@ -102,9 +108,11 @@ def antenna_response(
 
 
 def delay_phasors(ms: Path, kcal: Path) -> NDArray[np.complex128]:
-    """Delays (CASA type K, ns) as phasors exp(2 pi i delay (nu - nu_0)), (antenna, channel, pol)."""
-    window = read_columns(ms / "SPECTRAL_WINDOW", ["CHAN_FREQ", "REF_FREQUENCY"])
-    offset_hz = window["CHAN_FREQ"][0] - window["REF_FREQUENCY"][0]
+    """Delays (CASA type K, ns) as phasors exp(2 pi i delay (nu - nu_0)), (antenna, channel, pol).
+
+    nu_0, where the phase is 0, is the frequency that the delay table gives for its one channel.
+    """
+    offset_hz = channel_freq_hz(ms) - channel_freq_hz(kcal).mean()
     columns = read_columns(kcal, ["ANTENNA1", "FPARAM", "FLAG"])
     delay_s = np.zeros((len(antenna_names(ms)), columns["FPARAM"].shape[-1]))
     delay_s[columns["ANTENNA1"]] = np.where(columns["FLAG"], 0, columns["FPARAM"])[:, 0] * 1e-9

@@ -2,7 +2,7 @@
 
 A rule carries, as a parameter, the digest of its script and of every library module that the
 script imports, directly or not. Comments and docstrings are left out, so that only a change in
-what the code does makes products stale.
+what the code does makes products stale. Files in a folder `templates` beside a module count too.
 """
 
 import ast
@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 
+@cache
 def code_digest(source: Path, root: Path) -> str:
     """Return the digest of a Python file and of the modules below `root` that it imports.
 
@@ -24,7 +25,16 @@ def code_digest(source: Path, root: Path) -> str:
     for module in sorted(closure(source.resolve(), root.resolve())):
         digest.update(module.relative_to(root.resolve()).as_posix().encode())
         digest.update(parsed(module)[0].encode())
+        for template in templates_beside(module):
+            digest.update(template.read_bytes())
     return digest.hexdigest()
+
+
+def templates_beside(module: Path) -> list[Path]:
+    """Return the files in the folder `templates` of a package, given its `__init__`."""
+    if module.name != "__init__.py":
+        return []
+    return sorted(path for path in (module.parent / "templates").glob("*") if path.is_file())
 
 
 def closure(source: Path, root: Path) -> frozenset[Path]:
@@ -38,7 +48,14 @@ def closure(source: Path, root: Path) -> frozenset[Path]:
         seen.add(module)
         for name in parsed(module)[1]:
             waiting.extend(files_of(name, root))
+        waiting.extend(packages_of(module, root))
     return frozenset(seen)
+
+
+def packages_of(module: Path, root: Path) -> list[Path]:
+    """Return the `__init__` of each package that a module lies in (importing it runs them)."""
+    folders = [folder for folder in module.parents if root in folder.parents]
+    return [folder / "__init__.py" for folder in folders if (folder / "__init__.py").is_file()]
 
 
 @cache

@@ -110,6 +110,7 @@ def failed_limits(
 
 
 def _median_and_scatter(values: NDArray) -> tuple[float, float]:
+    values = np.asarray(values, dtype=float)  # an empty column has no type
     finite = values[np.isfinite(values)]
     if not finite.size:
         return float("nan"), float("nan")

@@ -25,6 +25,7 @@ from contimg.uvh5 import JD_OF_MJD_ZERO, Header, text_of
 
 XX, YY, XY, YX = -5, -6, -7, -8
 CASA_ORDER = (XX, XY, YX, YY)
+DISH_DIAMETERS_M = {"VLA": 25.0, "EVLA": 25.0}
 LINEAR_OF_CIRCULAR = {-1: XX, -2: YY, -3: XY, -4: YX}
 
 
@@ -288,13 +289,16 @@ def standard_geometry(header: Header) -> Geometry:
     )
     polarizations = polarization_order(header.polarizations)
     number_from_zero(metadata)
+    set_diameters(metadata.telescope, header.dish_diameter_m)
     metadata.polarization_array = np.array(polarizations.codes)
     metadata.Npols = len(polarizations.codes)
     metadata.telescope.feed_array = metadata.telescope.feed_angle = None
     metadata.telescope.Nfeeds = None
-    ascending = np.argsort(metadata.freq_array)
+    ascending = slice(None, None, -1) if header.descending else slice(None)
     metadata.freq_array = metadata.freq_array[ascending]
     metadata.channel_width = np.abs(metadata.channel_width[ascending])
+    if np.any(np.diff(metadata.freq_array) <= 0):
+        raise Rejected("channels in no order of frequency; expected ascending or descending")
     return Geometry(
         metadata=metadata,
         raw_rows=np.arange(metadata.Nblts),
@@ -302,6 +306,22 @@ def standard_geometry(header: Header) -> Geometry:
         delta_w_m=metadata.uvw_array[:, 2] - old_w_m,
         polarizations=polarizations,
     )
+
+
+def set_diameters(telescope: Telescope, dish_diameter_m: float | None) -> None:
+    """Fill in dish diameters that a file does not give, from its telescope's name.
+
+    Raises
+    ------
+    Rejected
+        When neither tells.
+    """
+    if telescope.antenna_diameters is not None:
+        return
+    diameter_m = dish_diameter_m or DISH_DIAMETERS_M.get(telescope.name)
+    if diameter_m is None:
+        raise Rejected(f"no dish diameter in the file, and none known for '{telescope.name}'")
+    telescope.antenna_diameters = np.full(telescope.Nants, diameter_m)
 
 
 def phase_to_icrs(

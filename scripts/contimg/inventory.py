@@ -7,6 +7,7 @@ life of the process. `index_date` writes the same for people.
 
 import itertools
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from contimg import transits
+from contimg.checkout import CHECKOUT, located
 from contimg.groups import (
     STANDARD_SUFFIX,
     RawName,
@@ -112,7 +114,7 @@ class Inventory:
     """
 
     config: Mapping[str, Any]
-    base: Path
+    base: Path = CHECKOUT
     _groups: dict[str, list[Group]] = field(default_factory=dict)
 
     @property
@@ -121,23 +123,27 @@ class Inventory:
         return {name: self.config[name] for name in SETTINGS}
 
     @cached_property
-    def names(self) -> list[str]:
-        """All names in incoming."""
+    def names(self) -> dict[str, list[str]]:
+        """All names in incoming, by their first ten characters: a raw file's date."""
         incoming = Path(self.config["incoming"])
-        return os.listdir(incoming) if incoming.is_dir() else []  # noqa: PTH208  (a million names)
+        found = defaultdict(list)
+        if incoming.is_dir():
+            for name in os.listdir(incoming):  # noqa: PTH208  (a million names)
+                found[name[:10]].append(name)
+        return dict(found)
 
     @cached_property
     def standard_groups(self) -> list[Group]:
         """Standard UVH5 files: each is a whole group."""
+        names = itertools.chain.from_iterable(self.names.values())
         return [
-            self._group([path], subbands=frozenset({0}), wanted=1, needed=1)
-            for path in map(self._path, sorted(self.names))
-            if path.name.endswith(STANDARD_SUFFIX)
+            self._group([self._path(name)], subbands=frozenset({0}), wanted=1, needed=1)
+            for name in sorted(name for name in names if name.endswith(STANDARD_SUFFIX))
         ]
 
     def dates(self) -> list[str]:
         """Return the dates that raw names speak of, ascending."""
-        named = {name[:10] for name in self.names if parse_raw_name(name)}
+        named = {start for start, names in self.names.items() if any(map(parse_raw_name, names))}
         return sorted(named | {date_of_group(group.name) for group in self.standard_groups})
 
     def all_groups(self, date: str) -> list[Group]:
@@ -192,8 +198,8 @@ class Inventory:
         """Return the files named for a date that are not taken, and why."""
         return [
             {"file": name, "reason": reason}
-            for name in sorted(self.names)
-            if name.startswith(date) and (reason := strange_name(Path(name)))
+            for name in sorted(self.names.get(date, []))
+            if (reason := strange_name(Path(name)))
         ]
 
     def declination_deg(self, date: str) -> float | None:
@@ -267,8 +273,7 @@ class Inventory:
         return Path(self.config["incoming"]) / name
 
     def _raw_names(self, dates: Iterable[str]) -> list[RawName]:
-        prefixes = tuple(dates)
-        named = (parse_raw_name(name) for name in self.names if name.startswith(prefixes))
+        named = (parse_raw_name(name) for date in dates for name in self.names.get(date, []))
         return [name for name in named if name is not None]
 
     def _clusters(self, names: list[RawName]) -> list[list[RawName]]:
@@ -317,7 +322,9 @@ class Inventory:
         ra, dec = self._apparent_places(date_of_group(group.name))
         sidereal = transits.sidereal_time_rad(group.mid_mjd, OVRO_MMA_LONGITUDE_DEG)
         distance = transits.separation_rad(sidereal - ra, dec, np.radians(header.apparent_dec_deg))
-        dish = Dish("airy", header.dish_diameter_m or self.config["telescope"]["dish_diameter_m"])
+        diameter_m = header.dish_diameter_m or self.config["telescope"]["dish_diameter_m"]
+        beam = self.config["beam"]
+        dish = Dish(beam["model"], diameter_m, located(beam["table"]) if beam["table"] else None)
         near = distance < FAR_RAD
         response = np.zeros(len(distance))
         response[near] = power(distance[near], BAND_CENTRE_HZ, dish)
@@ -356,7 +363,7 @@ class Inventory:
             for one in calibration["pinned_calibrators"]
         ]  # fmt: skip
         if not rows:
-            listed = calibrators_20cm(self.base / calibration["calibrator_list"])
+            listed = calibrators_20cm(located(calibration["calibrator_list"], self.base))
             rows = [(one.name, one.ra_deg, one.dec_deg, one.flux_jy, "") for one in listed]
         columns = [("name", "U24"), ("ra_deg", "f8"), ("dec_deg", "f8"), ("flux_jy", "f8")]
         return np.array(rows, dtype=[*columns, ("standard", "U32")])

@@ -1,8 +1,8 @@
 """Visibilities of point sources, and the private Measurement Set that is solved on.
 
-Convention of a CASA Measurement Set: with its own UVW (metres, antenna 1 minus antenna 2 in the
-sense that writers of Measurement Sets use), V = sum of S exp(2 pi i (u l + v m + w (n - 1)) / lambda),
-and XX = YY = I for an unpolarized source.
+With the UVW of a Measurement Set (metres) and offsets (l, m, n - 1) from its phase centre, CASA and
+WSClean have V = sum of S exp(2 pi i (u l + v m + w (n - 1)) / lambda), and XX = YY = I for an
+unpolarized source.
 """
 
 import logging
@@ -127,7 +127,10 @@ class Phasors:
     """
 
     def __init__(
-        self, position_m: NDArray[np.float64], lmn: NDArray[np.float64], freq_hz: NDArray[np.float64]
+        self,
+        position_m: NDArray[np.float64],
+        lmn: NDArray[np.float64],
+        freq_hz: NDArray[np.float64],
     ) -> None:
         self.delay_rad = 2.0 * np.pi / speed_of_light * (position_m @ lmn.T)
         self.freq_hz = freq_hz
@@ -177,22 +180,6 @@ def phase_centre_deg(ms: Path) -> tuple[float, float]:
             raise ValueError(f"{ms}: {field.nrows()} fields, one expected; run convert_group again")
         ra, dec = np.degrees(field.getcell("PHASE_DIR", 0)[0])
     return float(ra % 360.0), float(dec)
-
-
-def channel_freq_hz(ms: Path) -> NDArray[np.float64]:
-    """Channel centres of the one spectral window, (n_chan,) Hz.
-
-    Raises
-    ------
-    ValueError
-        When the Measurement Set has several spectral windows.
-    """
-    with casatables.table(f"{ms}::SPECTRAL_WINDOW", ack=False) as window:
-        if window.nrows() != 1:
-            raise ValueError(
-                f"{ms}: {window.nrows()} spectral windows, one expected; run convert_group again"
-            )
-        return np.asarray(window.getcell("CHAN_FREQ", 0))
 
 
 def fill_model(

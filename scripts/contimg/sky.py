@@ -1,4 +1,4 @@
-"""The apparent sky around a calibrator: who is in the model, where, and how bright through the beam."""
+"""The apparent sky around a calibrator: who is in it, where, and how bright through the beam."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

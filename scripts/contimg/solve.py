@@ -6,7 +6,7 @@ number for an id.
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,8 +229,9 @@ def reference_antennas(ms: Path, preferred: Sequence[str]) -> list[int]:
 def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Unflagged fraction, and coherence with the model, of each antenna.
 
-    The coherence is |sum of V M*| / sum |V M*| over short blocks of channels in the middle
-    integration, averaged over an antenna's baselines: 1 for a source, about 1/4 for noise.
+    The coherence is (|sum P|^2 - sum |P|^2) / ((n - 1) sum |P|^2) of P = V M* over blocks of n
+    channels in the middle integration, averaged over an antenna's baselines: 1 for the model
+    without noise, 0 for noise alone.
 
     Returns
     -------
@@ -240,7 +241,7 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     ids = read_columns(ms, ["ANTENNA1", "ANTENNA2", "TIME"])
     times = np.unique(ids["TIME"])
     with casa_table(ms) as table:
-        good = np.concatenate([(~flag).mean(axis=(0, 1)) for _, flag in by_rows(table, "FLAG")])
+        good = np.concatenate([(~flag).mean(axis=(0, 1)) for flag in by_rows(table, "FLAG")])
         middle = np.flatnonzero(ids["TIME"] == times[len(times) // 2])
         rows = {"startrow": int(middle[0]), "nrow": int(middle[-1] - middle[0] + 1)}
         weight = ~table.getcol("FLAG", **rows)
@@ -248,9 +249,9 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     block = min(COHERENCE_BLOCK, product.shape[1])
     whole = product[:, : product.shape[1] // block * block]
     blocks = whole.reshape(whole.shape[0], -1, block, whole.shape[2])
-    share = np.abs(blocks.sum(axis=2)).sum(axis=(0, 1)) / np.maximum(
-        np.abs(blocks).sum(axis=(0, 1, 2)), 1e-30
-    )
+    power = (np.abs(blocks) ** 2).sum(axis=(0, 1, 2))
+    together = (np.abs(blocks.sum(axis=2)) ** 2).sum(axis=(0, 1))
+    share = (together - power) / np.maximum((block - 1) * power, 1e-30)
     span = slice(rows["startrow"], rows["startrow"] + rows["nrow"])
     both = (ids["ANTENNA1"], ids["ANTENNA2"])
     return mean_by_antenna(both, good, n), mean_by_antenna([a[span] for a in both], share, n)
@@ -265,10 +266,10 @@ def mean_by_antenna(
     return total / np.maximum(np.bincount(both, minlength=n), 1)
 
 
-def by_rows(table: Any, column: str, step: int = 4096) -> Any:
-    """Yield (first row, values) of a column in blocks, as casatools gives them: row last."""
+def by_rows(table: Any, column: str, step: int = 4096) -> Iterator[NDArray]:
+    """Yield a column's values in blocks of rows, as casatools gives them: row last."""
     for start in range(0, table.nrows(), step):
-        yield start, table.getcol(column, startrow=start, nrow=min(step, table.nrows() - start))
+        yield table.getcol(column, startrow=start, nrow=min(step, table.nrows() - start))
 
 
 def present_antennas(ms: Path) -> NDArray[np.int64]:

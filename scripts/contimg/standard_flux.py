@@ -43,9 +43,9 @@ def standard_flux_jy(
     with tempfile.TemporaryDirectory(dir=scratch, prefix="setjy.") as folder:
         request = {
             "ms": str(ms.resolve()), "name": name, "position_deg": list(position_deg),
-            "standard": standard, "folder": folder,
+            "standard": standard, "folder": str(Path(folder).resolve()),
         }  # fmt: skip
-        answer = Path(folder) / "flux.json"
+        answer = Path(folder).resolve() / "flux.json"
         done = subprocess.run(
             [sys.executable, "-m", "contimg.standard_flux", json.dumps(request), str(answer)],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
@@ -53,7 +53,7 @@ def standard_flux_jy(
         )  # fmt: skip
         if done.returncode or not answer.exists():
             raise ValueError(
-                f"setjy has no flux of {name!r} by the standard {standard!r}: "
+                f"setjy gave no flux of {name!r} by the standard {standard!r} (see above): "
                 "give the pinned calibrator a flux_jy, or a name and a standard that setjy knows"
             )
         return np.array(json.loads(answer.read_text()))
@@ -76,7 +76,10 @@ def setjy_flux_jy(
             field.putcell(column, 0, np.radians(np.reshape(position_deg, (2, 1))))
     casatasks().setjy(vis=str(row), standard=standard, usescratch=True, scalebychan=True)
     with casa_table(row) as table:
-        return np.abs(table.getcell("MODEL_DATA", 0)[0]).tolist()
+        flux_jy = np.abs(table.getcell("MODEL_DATA", 0)[0])
+    if np.all(flux_jy == 1.0):
+        raise LookupError(f"{name}: setjy does not know it and took 1 Jy")
+    return flux_jy.tolist()
 
 
 if __name__ == "__main__":

@@ -99,9 +99,7 @@ def write(path: Path, observed: Observation) -> None:
     uvd.phase(lon=ra0, lat=dec0, cat_type="sidereal", phase_frame="icrs", cat_name="meridian")
     wavelengths = uvd.uvw_array[:, None, :] * observed.freq_hz[None, :, None] / speed_of_light
     total = np.zeros((uvd.Nblts, observed.n_chan), dtype=complex)
-    for lmn, (_, _, flux_jy) in zip(
-        plain_cosines(observed.sources), observed.sources, strict=True
-    ):
+    for lmn, (_, _, flux_jy) in zip(plain_cosines(observed.sources), observed.sources, strict=True):
         total += flux_jy * np.exp(2j * np.pi * (wavelengths @ lmn))
     data = np.repeat(total[:, :, None], 2, axis=2)
     if observed.gains is not None:

@@ -66,6 +66,16 @@ def test_missing_subbands_make_a_group_partial_and_are_named():
     assert row.reason == "subband 3, 7 missing"
 
 
+def test_an_image_that_fails_a_check_says_which():
+    group = "2025-10-19T02:10:05"
+    entry = {"group": group, "status": "partial", "missing": [3]}
+    check = {"status": "ok", "reason": "", "failed_checks": ["completeness 0.41"]}
+    table = pd.DataFrame({"group": [group]})
+    (row,) = group_rows({"groups": [entry]}, {}, {}, table, {group: check})
+    assert row.state == "partial"
+    assert row.reason == "subband 3 missing; check failed: completeness 0.41"
+
+
 def written(tmp_path, data, response):
     header = sin_header(shape=data.shape)
     for name, pixels in (("a.pbcor.fits", data), ("a.pb.fits", response)):
@@ -119,9 +129,9 @@ def test_a_mosaic_of_two_axes_is_drawn(tmp_path):
     header = afits.Header()
     header.update(WCS(sin_header(shape=(60, 120))).celestial.to_header())
     write_image(tmp_path / "m.fits", np.random.default_rng(1).normal(size=(60, 120)), header)
-    levels, wcs, shape = thumbnails.mosaic_levels(tmp_path / "m.fits", 40)
-    assert (levels.shape, shape) == ((20, 40), (60, 120))
-    picture = Pixels.open(io.BytesIO(figures.mosaic_picture(levels, wcs)))
+    small = thumbnails.shrunk_mosaic(tmp_path / "m.fits", 40)
+    assert (small.levels.shape, small.shape) == ((20, 40), (60, 120))
+    picture = Pixels.open(io.BytesIO(figures.mosaic_picture(small.levels, small.wcs)))
     assert picture.width == 1160 * figures.MOSAIC_DENSITY
 
 

@@ -62,13 +62,14 @@ class Solution:
 
 @dataclass(frozen=True)
 class Mosaic:
-    """A mosaic's picture, or the reason for its lack."""
+    """A mosaic's picture, or the reason for its lack; `refused`: the tiles left out, and why."""
 
     name: str
     groups: Sequence[str]
     link: str = ""
     picture: Picture | None = None
     shape: tuple[int, ...] = ()
+    refused: str = ""
     reason: str = ""
 
 
@@ -143,11 +144,13 @@ def gains_plot(
     antennas : names, of the first axis.
     gain, flag : (n_antennas, n_solutions, n_polarizations).
     """
-    picture = figures.gains_plot(antennas, figures.masked(gain, flag))
+    solved = np.flatnonzero(~flag.all(axis=(1, 2)))
+    names = [antennas[row] for row in solved]
+    picture = figures.gains_plot(names, figures.masked(gain, flag)[solved])
     return Plot(
         "",
         Picture(picture, "Amplitude and phase of the gains of each antenna"),
-        "Gains of each antenna, a dot a solution; flagged ones are left out.",
+        "Gains of each antenna that has any, a dot a solution; flagged ones are left out.",
     )
 
 
@@ -213,7 +216,7 @@ def summary_line(rows: Sequence[GroupRow]) -> str:
     found = counts(rows)
     words = [f"{plural(len(rows), 'group')}: {found['ok']} good"]
     if found["partial"]:
-        words.append(f"{found['partial']} good with subbands missing")
+        words.append(f"{found['partial']} with subbands missing or a check failed")
     if found["rejected"]:
         words.append(f"{found['rejected']} rejected")
     causes = rejections(rows)
@@ -231,9 +234,8 @@ def key_figures(
     images = [row for row in rows if row.figures]
     rms_jy = median_of([row.figures.get("rms_jy") for row in images])
     ratio = median_of([row.check.get("flux_ratio_median") for row in images])
-    found = counts(rows)
     return [
-        ("good groups", f"{found['ok'] + found['partial']}", f"of {len(rows)}"),
+        ("groups with an image", f"{len(images)}", f"of {len(rows)}"),
         ("declination", fixed(declination_deg, 2), "deg"),
         ("median image rms", number(rms_jy, 3, 1e3), "mJy/beam"),
         ("median flux ratio", fixed(ratio, 3), "to catalogue"),

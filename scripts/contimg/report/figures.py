@@ -119,7 +119,7 @@ def bandpass_panels(
         for polarization, colour in zip(range(values.shape[2]), POLARIZATION_COLOURS, strict=False):
             x, y = column + across, row + down[number, :, polarization]
             if points:
-                axes.plot(x, y, ",", color=colour, alpha=0.8)
+                axes.plot(x, y, "o", color=colour, ms=1.1, mew=0)
             else:
                 axes.add_collection(
                     LineCollection([np.c_[x, y]], colors=colour, linewidths=0.7, alpha=0.8)
@@ -155,10 +155,10 @@ def gains_plot(antennas: Sequence[str], gain: NDArray[np.complexfloating]) -> by
         shifted = place + 0.2 * (polarization - (gain.shape[2] - 1) / 2)
         upper.plot(shifted, np.abs(own), **style)
         lower.plot(shifted, wrapped_deg(own), **style)
-    upper.set(ylabel="amplitude", ylim=(0, None))
+    upper.set(ylabel="amplitude", ylim=amplitude_limits(np.abs(gain)))
     lower.set(ylabel="phase (deg)", ylim=(-180, 180), yticks=(-180, -90, 0, 90, 180))
     lower.set_xlim(-0.8, len(antennas) - 0.2)
-    step = max(1, len(antennas) // 48)
+    step = 1 + len(antennas) // 120
     ticks = list(range(0, len(antennas), step))
     lower.set_xticks(ticks, [antennas[tick][:10] for tick in ticks], rotation=90, fontsize=6.5)
     lower.set_xlabel("antenna")

@@ -59,11 +59,10 @@ class GroupRow:
 
     @property
     def reason(self) -> str:
-        """Why it is not ok, empty when it is."""
-        for stage in self.stages:
-            if stage.state == self.state and stage.reason:
-                return stage.reason
-        return ""
+        """Why it is not ok, empty when it is: the cause of a rejection, or all that is amiss."""
+        if self.rejected_at:
+            return self.rejected_at.reason
+        return "; ".join(stage.reason for stage in self.stages if stage.state == "partial")
 
     @property
     def mid_mjd(self) -> float:
@@ -85,7 +84,8 @@ def group_rows(
     index : content of index/DATE.json.
     calibrated, imaged : status by group.
     photometry : rows of the date's photometry table.
-    checks : what the photometry's metadata tells of each group: `status`, `reason`, `figures`.
+    checks : what the photometry's metadata tells of each group: `status`, `reason`, `figures`,
+        `failed_checks`.
     """
     measured = set(photometry["group"]) if len(photometry) else set()
     found = {entry["group"]: entry for entry in index["groups"]}
@@ -136,6 +136,9 @@ def stage_of_status(name: str, status: Status | None) -> Stage:
 
 
 def stage_of_photometry(check: Mapping[str, Any], measured: bool) -> Stage:
+    failed = check.get("failed_checks")
+    if failed:
+        return Stage("photometry", "partial", "check failed: " + ", ".join(failed))
     if "status" in check:
         return Stage("photometry", check["status"], check.get("reason") or "")
     return Stage("photometry", "ok" if measured else "none")

@@ -160,19 +160,31 @@ def encoded(levels: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def mosaic_levels(path: Path, size: int) -> tuple[NDArray[np.uint8], WCS, tuple[int, ...]]:
+@dataclass(frozen=True)
+class SmallMosaic:
+    """A mosaic made small.
+
+    Attributes
+    ----------
+    levels : (ny, nx) grey levels, north up.
+    wcs : celestial WCS of the small image, counted from the south.
+    shape : of the mosaic itself, pixels.
+    refused : which tiles it leaves out, and why; its header says so.
+    """
+
+    levels: NDArray[np.uint8]
+    wcs: WCS
+    shape: tuple[int, ...]
+    refused: str
+
+
+def shrunk_mosaic(path: Path, size: int) -> SmallMosaic:
     """Shrink a mosaic to grey levels.
 
     Parameters
     ----------
     path : a FITS image.
     size : pixels of the picture's longer side, at most.
-
-    Returns
-    -------
-    levels : (ny, nx) grey levels, north up.
-    wcs : celestial WCS of the small image, counted from the south.
-    shape : of the mosaic, pixels.
 
     Raises
     ------
@@ -185,7 +197,8 @@ def mosaic_levels(path: Path, size: int) -> tuple[NDArray[np.uint8], WCS, tuple[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(header).celestial
-    return grey(small), shrunk_wcs(wcs, block, small.shape), pixels.shape
+    small_wcs = shrunk_wcs(wcs, block, small.shape)
+    return SmallMosaic(grey(small), small_wcs, pixels.shape, header.get("REFUSED", ""))
 
 
 def shrunk_wcs(wcs: WCS, block: int, shape: tuple[int, ...]) -> WCS:

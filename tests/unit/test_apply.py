@@ -1,0 +1,46 @@
+"""Which tables serve a group, and how weights are shared out after averaging."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contimg.apply import calibration_library, nearest_tables, spread_over
+
+TABLES = [
+    {"group": "early", "mid_mjd": 60000.2, "bcal": "e.bcal", "gcal": "e.gcal", "kcal": None},
+    {"group": "late", "mid_mjd": 60000.8, "bcal": "l.bcal", "gcal": "l.gcal", "kcal": "l.kcal"},
+]
+
+
+@pytest.mark.parametrize(
+    ("mid_mjd", "group"), [(60000.3, "early"), (60000.7, "late"), (60030.0, "late")]
+)
+def test_group_takes_the_tables_nearest_in_time(mid_mjd: float, group: str) -> None:
+    assert nearest_tables(TABLES, mid_mjd)["group"] == group
+
+
+def test_of_two_equally_near_the_earlier_serves() -> None:
+    twice = [{"mid_mjd": 2.0}, {"mid_mjd": 1.0}]
+    assert nearest_tables(twice, 1.5) == {"mid_mjd": 1.0}
+
+
+def test_library_never_bridges_flagged_channels_and_leaves_weights() -> None:
+    lines = calibration_library(TABLES[0]).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"caltable='{Path('e.bcal').resolve()}' ")
+    assert "finterp='linearflag'" in lines[0]
+    assert all("calwt=False" in line for line in lines)
+    assert len(calibration_library(TABLES[1]).splitlines()) == 3
+
+
+def test_weights_of_averaged_integrations_go_back_to_their_integrations() -> None:
+    second = 1 / 86400
+    integration = 60000 + second * np.arange(5) * 10
+    averaged = 60000 + second * np.array([5.0, 25.0, 40.0])
+    weight = np.array([0.4, 0.4, 0.2])
+    found = spread_over(integration, averaged, weight, 20.1)
+    np.testing.assert_allclose(found, 0.2)
+    missing = spread_over(np.append(integration, 60001.0), averaged, weight, 20.1)
+    assert missing[-1] == 0.0
+    assert missing.sum() == pytest.approx(1.0)

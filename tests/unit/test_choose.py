@@ -1,0 +1,137 @@
+"""A date is served by its own tables, else by the nearest earlier date of its strip."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contimg.choose import choose
+from contimg.status import Rejected, write_status
+
+CALIBRATION: dict[str, Any] = {"pinned_tables": [], "borrow_days": 30, "strip_tolerance_deg": 0.1}
+TODAY = "2025-10-19"
+
+
+@pytest.fixture(autouse=True)
+def in_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def publish(
+    date: str,
+    hour: int = 14,
+    *,
+    dec_deg: float = 46.81,
+    rejected: str = "",
+    bandpass_rejected: str = "",
+    delay: bool = False,
+) -> Path:
+    """Publish tables of one group as the solving rules do; return the gains' status file."""
+    group = f"{date}T{hour:02d}:00:00"
+    prefix = Path("cal") / date / group
+    figures = {"mid_mjd": 60000.0 + hour / 24, "apparent_dec_deg": dec_deg, "calibrator": "3C196"}
+    inputs = {"bcal": f"b{group}", **({"kcal": f"k{group}"} if delay else {})}
+    reasons = {"gcal": rejected, "bcal": bandpass_rejected, **({"kcal": ""} if delay else {})}
+    for kind, reason in reasons.items():
+        Path(f"{prefix}.{kind}").mkdir(parents=True)
+        write_status(
+            Path(f"{prefix}.{kind}.json"),
+            status="rejected" if reason else "ok",
+            reason=reason,
+            digest=f"{kind[0]}{group}",
+            inputs=inputs if kind == "gcal" else {},
+            figures=figures,
+        )
+    return Path(f"{prefix}.gcal.json")
+
+
+def test_own_tables_come_first_in_time_order() -> None:
+    publish("2025-10-18")
+    own = [publish(TODAY, 20), publish(TODAY, 3)]
+    choice = choose(TODAY, 46.81, own, CALIBRATION)
+    assert choice.source == "own"
+    assert [one.group for one in choice.tables] == [f"{TODAY}T03:00:00", f"{TODAY}T20:00:00"]
+    assert choice.tables[0].bcal == f"cal/{TODAY}/{TODAY}T03:00:00.bcal"
+    assert choice.tables[0].kcal is None
+    assert choice.tables[0].digests == {"bcal": f"b{TODAY}T03:00:00", "gcal": f"g{TODAY}T03:00:00"}
+
+
+def test_delays_go_with_the_tables_solved_on_them() -> None:
+    choice = choose(TODAY, 46.81, [publish(TODAY, delay=True)], CALIBRATION)
+    assert choice.tables[0].kcal == f"cal/{TODAY}/{TODAY}T14:00:00.kcal"
+    assert set(choice.tables[0].digests) == {"bcal", "gcal", "kcal"}
+
+
+def test_one_passing_table_is_enough_and_the_other_is_explained() -> None:
+    own = [publish(TODAY, 3, rejected="gains: 80% flagged"), publish(TODAY, 20)]
+    choice = choose(TODAY, 46.81, own, CALIBRATION)
+    assert [one.group for one in choice.tables] == [f"{TODAY}T20:00:00"]
+    assert [(one.group, one.why_not) for one in choice.considered] == [
+        (f"{TODAY}T03:00:00", "gains: 80% flagged")
+    ]
+
+
+def test_nearest_earlier_date_lends_all_its_passing_tables() -> None:
+    publish("2025-10-10")
+    publish("2025-10-15", 3)
+    publish("2025-10-15", 20)
+    publish("2025-10-15", 22, bandpass_rejected="bandpass: S/N 4")
+    choice = choose(TODAY, 46.85, [publish(TODAY, rejected="noise")], CALIBRATION)
+    assert choice.source == "borrowed"
+    assert [one.group for one in choice.tables] == ["2025-10-15T03:00:00", "2025-10-15T20:00:00"]
+    assert [one.why_not for one in choice.considered] == ["noise", "bandpass: S/N 4"]
+
+
+def test_later_dates_never_lend() -> None:
+    publish("2025-10-20")
+    with pytest.raises(Rejected, match="no earlier date has tables"):
+        choose(TODAY, 46.81, [], CALIBRATION)
+
+
+def test_dates_beyond_the_limit_do_not_lend() -> None:
+    publish("2025-09-18")
+    with pytest.raises(Rejected, match="no calibration for 2025-10-19"):
+        choose(TODAY, 46.81, [], CALIBRATION)
+    publish("2025-09-19")
+    assert choose(TODAY, 46.81, [], CALIBRATION).tables[0].date == "2025-09-19"
+
+
+def test_other_strips_do_not_lend_and_the_reason_says_so() -> None:
+    publish("2025-10-18", dec_deg=46.92)
+    with pytest.raises(Rejected, match=r"2025-10-18T14:00:00: declination 46\.920 deg is 0\.110"):
+        choose(TODAY, 46.81, [], CALIBRATION)
+    publish("2025-10-17", dec_deg=46.90)
+    assert choose(TODAY, 46.81, [], CALIBRATION).tables[0].date == "2025-10-17"
+
+
+def test_nothing_is_borrowed_for_an_unknown_declination() -> None:
+    publish("2025-10-18")
+    with pytest.raises(Rejected, match="declination not known"):
+        choose(TODAY, None, [], CALIBRATION)
+
+
+def test_pinned_tables_override_everything() -> None:
+    publish("2025-01-01", dec_deg=10.0)
+    pinned = {**CALIBRATION, "pinned_tables": ["cal/2025-01-01/2025-01-01T14:00:00"]}
+    choice = choose(TODAY, 46.81, [publish(TODAY)], pinned)
+    assert (choice.source, [one.date for one in choice.tables]) == ("pinned", ["2025-01-01"])
+
+
+def test_missing_pinned_table_is_never_replaced() -> None:
+    pinned = {**CALIBRATION, "pinned_tables": ["cal/2025-01-01/2025-01-01T14:00:00"]}
+    with pytest.raises(Rejected, match=r"2025-01-01T14:00:00\.gcal\.json is missing"):
+        choose(TODAY, 46.81, [publish(TODAY)], pinned)
+
+
+def test_bandpass_solved_again_makes_its_gains_unusable() -> None:
+    own = publish(TODAY)
+    bandpass = Path(f"cal/{TODAY}/{TODAY}T14:00:00.bcal.json")
+    write_status(bandpass, digest="another")
+    with pytest.raises(Rejected, match="has changed since the gains were solved on it"):
+        choose(TODAY, 46.81, [own], CALIBRATION)
+
+
+def test_folders_of_the_user_are_passed_over() -> None:
+    Path("cal/my-old-tables").mkdir(parents=True)
+    publish("2025-10-18")
+    assert choose(TODAY, 46.81, [], CALIBRATION).tables[0].date == "2025-10-18"

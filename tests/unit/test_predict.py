@@ -1,0 +1,139 @@
+"""Predicted visibilities are those that pyuvdata's convention, and WSClean, give a source."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import casacore.tables as casatables
+import numpy as np
+import pytest
+import synthetic_ms as synthetic
+from astropy.io import fits
+from astropy.wcs import WCS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.constants import speed_of_light
+
+from contimg.predict import (
+    antenna_positions,
+    by_baseline,
+    copy_without_autos,
+    fill_model,
+    phase_centre_deg,
+    predict_visibilities,
+)
+
+EAST_OF_CENTRE = (227.5, 46.7, 5.0)
+
+
+@pytest.fixture(scope="module")
+def science(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of one source, north-east of the centre, its files read-only."""
+    ms = tmp_path_factory.mktemp("science") / "sci.ms"
+    synthetic.write(ms, synthetic.Observation(sources=[EAST_OF_CENTRE]))
+    for path in ms.rglob("*"):
+        if path.is_file():
+            path.chmod(0o444)
+    return ms
+
+
+@pytest.fixture(scope="module")
+def modelled(science: Path) -> Path:
+    """The private copy with the source as its model."""
+    ms = science.with_name("solve.ms")
+    copy_without_autos(science, ms)
+    freq_hz = synthetic.Observation().freq_hz
+    lmn = synthetic.plain_cosines([EAST_OF_CENTRE])
+    fill_model(ms, lmn, freq_hz, lambda mjd: np.full((len(freq_hz), 1), EAST_OF_CENTRE[2]))
+    return ms
+
+
+def test_model_is_what_pyuvdata_wrote_for_the_source(modelled: Path) -> None:
+    with casatables.table(str(modelled), ack=False) as table:
+        data, model = table.getcol("DATA"), table.getcol("MODEL_DATA")
+    assert np.abs(data).max() == pytest.approx(EAST_OF_CENTRE[2], rel=1e-5)
+    np.testing.assert_allclose(model, data, atol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("wsclean") is None, reason="WSClean is not installed")
+def test_wsclean_images_the_model_where_the_source_is(modelled: Path, tmp_path: Path) -> None:
+    command = "wsclean -j 1 -no-update-model-required -data-column MODEL_DATA -niter 0"
+    command += " -size 600 600 -scale 8asec -name source"
+    subprocess.run(
+        [*command.split(), str(modelled)], cwd=tmp_path, check=True, capture_output=True, timeout=60
+    )
+    with fits.open(tmp_path / "source-image.fits") as hdus:
+        image, wcs = hdus[0].data[0, 0], WCS(hdus[0].header).celestial
+    row, column = np.unravel_index(image.argmax(), image.shape)
+    ra_deg, dec_deg = wcs.all_pix2world(column, row, 0)
+    assert ra_deg % 360 == pytest.approx(EAST_OF_CENTRE[0], abs=8 / 3600 / np.cos(0.815))
+    assert dec_deg == pytest.approx(EAST_OF_CENTRE[1], abs=8 / 3600)
+
+
+def test_copy_has_no_autos_all_antennas_and_can_be_written(science: Path, modelled: Path) -> None:
+    with casatables.table(str(modelled), ack=False) as table:
+        assert not np.any(table.getcol("ANTENNA1") == table.getcol("ANTENNA2"))
+        assert table.nrows() == 4 * 11 * 10 // 2
+    with casatables.table(f"{modelled}::ANTENNA", ack=False) as antenna:
+        assert antenna.nrows() == 12
+    assert all(p.stat().st_mode & 0o200 for p in modelled.rglob("*"))
+    assert phase_centre_deg(modelled) == pytest.approx(synthetic.CENTRE_DEG)
+
+
+def test_set_without_cross_correlations_is_refused(science: Path, tmp_path: Path) -> None:
+    with (
+        casatables.table(str(science), ack=False) as table,
+        table.query("ANTENNA1 == ANTENNA2") as autos,
+    ):
+        autos.copy(str(tmp_path / "autos.ms"), deep=True).close()
+    with pytest.raises(ValueError, match=r"autos\.ms.*none of them of two antennas"):
+        copy_without_autos(tmp_path / "autos.ms", tmp_path / "copy.ms")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_antenna_positions_give_their_baselines_back(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    antenna1, antenna2 = np.triu_indices(n, 1)
+    turned = rng.random(len(antenna1)) < 0.5
+    antenna1, antenna2 = np.where(turned, antenna2, antenna1), np.where(turned, antenna1, antenna2)
+    truth = rng.normal(scale=1000.0, size=(n, 3))
+    position, first, second, residual = antenna_positions(
+        truth[antenna1] - truth[antenna2], antenna1, antenna2
+    )
+    assert residual < 1e-8
+    np.testing.assert_allclose(position, truth - truth.mean(axis=0), atol=1e-8)
+    np.testing.assert_array_equal(first, antenna1)
+    np.testing.assert_array_equal(second, antenna2)
+
+
+@pytest.mark.parametrize("uvw_error_m", [0.0, 0.5], ids=["of antennas", "of baselines only"])
+@pytest.mark.parametrize("bend_hz", [0.0, 1e5], ids=["even channels", "uneven channels"])
+def test_visibilities_are_the_fourier_sum(uvw_error_m: float, bend_hz: float) -> None:
+    rng = np.random.default_rng(5)
+    antenna1, antenna2 = np.triu_indices(9, 1)
+    position = rng.normal(scale=500.0, size=(20, 3))
+    uvw = position[antenna1 + 5] - position[antenna2 + 5]
+    uvw += uvw_error_m * rng.normal(size=uvw.shape)
+    freq_hz = 1.3e9 + 0.25e6 * np.arange(40) + bend_hz * np.arange(40) ** 2
+    lmn = 0.02 * rng.normal(size=(6, 3))
+    flux_jy = rng.uniform(0.1, 3.0, size=(40, 6))
+    phase = 2 * np.pi / speed_of_light * (uvw @ lmn.T)[:, None, :] * freq_hz[:, None]
+    expected = (flux_jy * np.exp(1j * phase)).sum(axis=-1)
+    found = predict_visibilities(uvw, antenna1 + 5, antenna2 + 5, lmn, flux_jy, freq_hz)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    np.testing.assert_allclose(by_baseline(uvw, lmn, flux_jy, freq_hz), expected, atol=2e-5)
+
+
+def test_cross_hands_of_an_unpolarized_sky_are_empty(science: Path, tmp_path: Path) -> None:
+    ms = tmp_path / "four.ms"
+    copy_without_autos(science, ms)
+    with casatables.table(f"{ms}::POLARIZATION", readonly=False, ack=False) as polarization:
+        polarization.putcell("CORR_TYPE", 0, np.array([9, 10], dtype=np.int32))
+    fill_model(
+        ms, np.zeros((1, 3)), synthetic.Observation().freq_hz, lambda mjd: np.full((12, 1), 2.0)
+    )
+    with casatables.table(str(ms), ack=False) as table:
+        model = table.getcol("MODEL_DATA")
+    np.testing.assert_allclose(model[..., 0], 2.0)
+    np.testing.assert_array_equal(model[..., 1], 0.0)

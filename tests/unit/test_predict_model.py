@@ -1,0 +1,109 @@
+"""The solve set's model follows the calibrator through the beam."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import casacore.tables as casatables
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_ms as synthetic
+
+import predict_model
+from contimg.beam import gaussian_power
+from contimg.status import read_status, write_status
+
+CALIBRATOR = {"name": "0834+555", "ra_deg": 227.0, "dec_deg": 46.5, "flux_jy": 8.0}
+CALIBRATION = {"model_radius_deg": 2.5, "model_min_jy": 0.01}
+BEAM = {"model": "gaussian", "table": ""}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set over which the dish's axis drifts a degree away from the calibrator."""
+    folder = tmp_path_factory.mktemp("predict")
+    observed = synthetic.Observation()
+    synthetic.write(folder / "sci.ms", observed)
+    drift = [[227.0, 46.5 + step / 3] for step in range(4)]
+    write_status(
+        folder / "sci.ms.json", digest="x", figures={**observed.figures(), "pointing": drift}
+    )
+    rows = pd.DataFrame(
+        [("a", 227.0, 46.501, 7.0, np.nan), ("b", 220.0, 46.5, 9.0, 0.0)],
+        columns=["source_id", "ra_deg", "dec_deg", "s_nvss", "alpha"],
+    )
+    with closing(sqlite3.connect(folder / "catalog.sqlite3")) as database:
+        rows.to_sql("sources", database, index=False)
+    return folder
+
+
+def predict(folder: Path, calibrator: dict) -> None:
+    predict_model.main(
+        ms=folder / "sci.ms",
+        ms_status=folder / "sci.ms.json",
+        catalog=folder / "catalog.sqlite3",
+        solve_ms=folder / "solve.ms",
+        status=folder / "solve.ms.json",
+        calibrator=calibrator,
+        calibration=CALIBRATION,
+        beam=BEAM,
+        scratch=folder,
+    )
+
+
+def test_model_fades_as_the_calibrator_leaves_the_beam(folder: Path) -> None:
+    predict(folder, CALIBRATOR)
+    with casatables.table(str(folder / "solve.ms"), ack=False) as table:
+        model, time = table.getcol("MODEL_DATA"), table.getcol("TIME")
+    freq_hz = synthetic.Observation().freq_hz
+    for step, moment in enumerate(np.unique(time)):
+        response = gaussian_power(np.radians(step / 3), freq_hz, 4.65)
+        amplitude = np.abs(model[time == moment])
+        np.testing.assert_allclose(amplitude, 8.0 * response[:, None] + 0 * amplitude, rtol=1e-5)
+    figures = read_status(folder / "solve.ms.json").figures
+    assert (figures["calibrator"], figures["n_model_sources"]) == ("0834+555", 1)
+    assert figures["flux_jy"] == pytest.approx(8.0)
+    assert figures["apparent_jy"] < 8.0 * figures["beam_response"] < 8.0
+
+
+def test_same_input_gives_the_same_digest(folder: Path) -> None:
+    predict(folder, CALIBRATOR)
+    first = read_status(folder / "solve.ms.json")
+    predict(folder, CALIBRATOR)
+    assert read_status(folder / "solve.ms.json") == first
+
+
+def test_standard_calibrator_has_setjys_spectrum(folder: Path) -> None:
+    standard = {"name": "3C286", "ra_deg": 227.0, "dec_deg": 46.5, "standard": "Perley-Taylor 99"}
+    predict(folder, standard)
+    # Perley & Taylor (1999), VLA Calibrator Manual: log S = a + b x + c x^2 + d x^3, x = log GHz.
+    x = np.log10(synthetic.Observation().freq_hz / 1e9)
+    published = 10 ** (1.23734 - 0.43276 * x - 0.14223 * x**2 + 0.00345 * x**3)
+    figures = read_status(folder / "solve.ms.json").figures
+    assert figures["flux_jy"] == pytest.approx(published.mean(), rel=2e-3)
+    assert not [path for path in folder.iterdir() if path.name.startswith("setjy")]
+
+
+def test_unknown_standard_calibrator_is_an_error(folder: Path) -> None:
+    unknown = {"name": "nobody", "ra_deg": 20.0, "dec_deg": 50.0, "standard": "Perley-Taylor 99"}
+    with pytest.raises(ValueError, match="no flux of 'nobody'"):
+        predict(folder, unknown)
+
+
+def test_rejected_science_set_gives_a_labelled_empty_solve_set(tmp_path: Path) -> None:
+    write_status(tmp_path / "sci.ms.json", status="rejected", reason="13 of 16 subbands")
+    script = Path(predict_model.__file__)
+    arguments = ["--ms", "sci.ms", "--ms-status", "sci.ms.json", "--catalog", "none",
+                 "--solve-ms", "solve.ms", "--status", "solve.ms.json", "--calibrator", "{}",
+                 "--calibration", "{}", "--beam", "{}"]  # fmt: skip
+    subprocess.run(
+        [sys.executable, str(script), *arguments],
+        env={**os.environ, "PYTHONPATH": str(script.parent)},
+        cwd=tmp_path, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert read_status(tmp_path / "solve.ms.json").reason == "13 of 16 subbands"
+    assert (tmp_path / "solve.ms" / "REJECTED").read_text() == "13 of 16 subbands\n"
