@@ -3,11 +3,14 @@
 
 from contimg.checkout import located
 from contimg.codedigest import code_digest as digest_of_code
-from contimg.configuration import validated
+from contimg.configuration import ConfigurationError, validated
 from contimg.digests import digest_of_file, digest_of_value
 from contimg.inventory import Inventory
 
-config = validated(config, BASE / "config" / "schema.yaml")
+try:
+    config = validated(config, BASE / "config" / "schema.yaml")
+except ConfigurationError as error:
+    sys.exit(str(error))
 inventory = Inventory(config, base=BASE)
 
 

@@ -20,7 +20,7 @@ rule convert_group:
         "benchmarks/{date}/convert_group/{group}.jsonl"
     threads: threads_of("convert_group")
     resources:
-        mem_mb=7000,
+        mem_mb=2000,
         runtime=30,
     conda:
         "../envs/python.yaml"
@@ -54,13 +54,15 @@ rule flag_group:
     message:
         "Interference in {wildcards.group}"
     shell:
+        # The strategy goes into the set: a record of what was run, under a path that is no machine's.
         """
         exec > {log:q} 2>&1
         part={output.ms:q}.part
         rm -rf "$part" && cp -r --reflink=auto {input.raw_ms:q} "$part"
         if grep -q '^ "status": "ok"' {input.raw_status:q}; then
+            cp {params.strategy:q} "$part/aoflagger.lua"
             timeout --kill-after=30 {resources.runtime}m \
-                aoflagger -j {threads} -strategy {params.strategy:q} "$part"
+                aoflagger -j {threads} -strategy "$part/aoflagger.lua" "$part"
         fi
         find "$part" -type f -exec chmod a-w {{}} +
         rm -rf {output.ms:q} && mv -T "$part" {output.ms:q}

@@ -1,6 +1,8 @@
 """The configuration, checked before anything is planned."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,60 @@ def validated(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigurationError
-        With one line for each fault: the key, what was found and what is expected.
+        With one line for each fault: the key, what was found and what was expected.
     """
+    config = with_text_dates(config)
     checker = jsonschema.Draft202012Validator(yaml.safe_load(schema.read_text()))
-    faults = [explained(fault) for fault in checker.iter_errors(config)]
+    faults = [line for fault in checker.iter_errors(config) for line in explained(fault)]
     if not faults:
         faults = list(contradictions(config))
     if faults:
-        raise ConfigurationError("configuration:\n  " + "\n  ".join(sorted(faults)))
-    return dict(config)
+        raise ConfigurationError("configuration: " + "\nconfiguration: ".join(sorted(set(faults))))
+    return config
 
 
-def explained(fault: jsonschema.ValidationError) -> str:
-    """Turn a schema fault into one line that names the key."""
-    key = ".".join(str(part) for part in fault.absolute_path) or "the top level"
-    return f"{key}: {fault.message.splitlines()[0][:300]}"
+def with_text_dates(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the dates that YAML made of unquoted ones back into text."""
+    days = config.get("dates")
+    if not isinstance(days, list):
+        return dict(config)
+    return {**config, "dates": [str(day) if isinstance(day, date) else day for day in days]}
+
+
+# What is expected where a rule of the schema is broken, by the rule's name.
+EXPECTED = {
+    "type": "a value of type {}",
+    "enum": "one of {}",
+    "pattern": "text like {}",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+}
+
+
+def explained(fault: jsonschema.ValidationError) -> Iterator[str]:
+    """Yield what is wrong in lines that name the key, what was found and what is expected."""
+    path = [str(part) for part in fault.absolute_path]
+    key = ".".join(path) or "the configuration"
+    rule, limit, found = fault.validator, fault.validator_value, fault.instance
+    if rule == "additionalProperties":
+        known = sorted(fault.schema.get("properties", {}))
+        for name in sorted(set(found) - set(known)):
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+            yield f"{'.'.join([*path, name])}: unknown key; {hint}"
+    elif rule == "required":
+        missing = [name for name in limit if name not in found]
+        yield f"{key}: no key {', '.join(missing)}; add it"
+    elif rule in EXPECTED:
+        text = ", ".join(map(str, limit)) if isinstance(limit, list) else limit
+        yield f"{key}: {found!r} found, {EXPECTED[rule].format(text)} expected"
+    else:
+        yield f"{key}: {fault.message.splitlines()[0][:300]}"
 
 
 def contradictions(config: Mapping[str, Any]) -> Iterator[str]:

@@ -33,7 +33,8 @@ def find_candidates(epochs: Epochs, options: Mapping[str, Any] | None = None) ->
     )
     best_first = best_first.rename(columns={"timescale_days": "fwhm_days"})
     best_first["rank"] = best_first.index.to_numpy(dtype="int64") + 1
-    best_first["reason"] = [reason(dip) for _, dip in best_first.iterrows()]
+    reasons = [reason(dip) for _, dip in best_first.iterrows()]
+    best_first["reason"] = pd.Series(reasons, best_first.index, dtype=object)  # text, if none too
     names = [column.name for column in ESE_CANDIDATES if column.name in best_first]
     return best_first[names]
 
