@@ -10,19 +10,19 @@ rule normalise_lightcurves:
         catalog="catalogs/master_sources.sqlite3",
     output:
         lightcurves="variability/lightcurves.parquet",
-    params:
-        options=config["normalisation"],
-        code=code("normalise_lightcurves"),
     log:
         "logs/normalise_lightcurves.log",
     benchmark:
         "benchmarks/normalise_lightcurves.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 2
     resources:
         mem_mb=8000,
         runtime=120,
-    conda:
-        "../envs/python.yaml"
+    params:
+        options=config["normalisation"],
+        code=code("normalise_lightcurves"),
     message:
         "Light curves of all dates"
     script:
@@ -34,19 +34,19 @@ rule measure_variability:
         lightcurves="variability/lightcurves.parquet",
     output:
         output="variability/variability.parquet",
-    params:
-        options={**config["variability"], "ese": config["ese"]},
-        code=code("measure_variability"),
     log:
         "logs/measure_variability.log",
     benchmark:
         "benchmarks/measure_variability.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 2
     resources:
         mem_mb=8000,
         runtime=120,
-    conda:
-        "../envs/python.yaml"
+    params:
+        options={**config["variability"], "ese": config["ese"]},
+        code=code("measure_variability"),
     message:
         "Variability of all sources"
     script:
@@ -59,19 +59,19 @@ rule find_ese_candidates:
         variability="variability/variability.parquet",
     output:
         output="variability/ese_candidates.parquet",
-    params:
-        options=config["ese"],
-        code=code("find_ese_candidates"),
     log:
         "logs/find_ese_candidates.log",
     benchmark:
         "benchmarks/find_ese_candidates.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 2
     resources:
         mem_mb=8000,
         runtime=120,
-    conda:
-        "../envs/python.yaml"
+    params:
+        options=config["ese"],
+        code=code("find_ese_candidates"),
     message:
         "Candidate extreme scattering events"
     script:

@@ -10,21 +10,21 @@ rule predict_model:
     output:
         solve_ms=temp(directory("cal/{date}/{group}.solve.ms")),
         status=temp("cal/{date}/{group}.solve.ms.json"),
+    log:
+        "logs/{date}/predict_model/{group}.log",
+    benchmark:
+        "benchmarks/{date}/predict_model/{group}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: threads_of("predict_model")
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         calibrator=lambda wildcards: inventory.calibrator_of(wildcards.group),
         calibration=config["calibration"],
         beam=config["beam"],
         code=code("predict_model"),
-    log:
-        "logs/{date}/predict_model/{group}.log",
-    benchmark:
-        "benchmarks/{date}/predict_model/{group}.jsonl"
-    threads: threads_of("predict_model")
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    conda:
-        "../envs/python.yaml"
     message:
         "Apparent sky around the calibrator of {wildcards.group}"
     script:
@@ -38,19 +38,19 @@ rule solve_delay:
     output:
         kcal=directory("cal/{date}/{group}.kcal"),
         status="cal/{date}/{group}.kcal.json",
-    params:
-        calibration=config["calibration"],
-        code=code("solve_delay"),
     log:
         "logs/{date}/solve_delay/{group}.log",
     benchmark:
         "benchmarks/{date}/solve_delay/{group}.jsonl"
+    conda:
+        "../envs/casa.yaml"
     threads: 1
     resources:
         mem_mb=3000,
         runtime=30,
-    conda:
-        "../envs/casa.yaml"
+    params:
+        calibration=config["calibration"],
+        code=code("solve_delay"),
     message:
         "Delays of {wildcards.group}"
     script:
@@ -71,19 +71,19 @@ rule solve_bandpass:
     output:
         bcal=directory("cal/{date}/{group}.bcal"),
         status="cal/{date}/{group}.bcal.json",
-    params:
-        calibration=config["calibration"],
-        code=code("solve_bandpass"),
     log:
         "logs/{date}/solve_bandpass/{group}.log",
     benchmark:
         "benchmarks/{date}/solve_bandpass/{group}.jsonl"
+    conda:
+        "../envs/casa.yaml"
     threads: threads_of("solve_bandpass")
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../envs/casa.yaml"
+    params:
+        calibration=config["calibration"],
+        code=code("solve_bandpass"),
     message:
         "Bandpass of {wildcards.group}"
     script:
@@ -100,19 +100,19 @@ rule solve_gains:
     output:
         gcal=directory("cal/{date}/{group}.gcal"),
         status="cal/{date}/{group}.gcal.json",
-    params:
-        calibration=config["calibration"],
-        code=code("solve_gains"),
     log:
         "logs/{date}/solve_gains/{group}.log",
     benchmark:
         "benchmarks/{date}/solve_gains/{group}.jsonl"
+    conda:
+        "../envs/casa.yaml"
     threads: threads_of("solve_gains")
     resources:
         mem_mb=3000,
         runtime=30,
-    conda:
-        "../envs/casa.yaml"
+    params:
+        calibration=config["calibration"],
+        code=code("solve_gains"),
     message:
         "Gains of {wildcards.group}"
     script:
@@ -126,21 +126,21 @@ rule choose_calibration:
         ),
     output:
         status="cal/{date}/calibration.json",
+    log:
+        "logs/{date}/choose_calibration/{date}.log",
+    benchmark:
+        "benchmarks/{date}/choose_calibration/{date}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         date="{date}",
         declination_deg=lambda wildcards: inventory.declination_deg(wildcards.date),
         calibration=config["calibration"],
         code=code("choose_calibration"),
-    log:
-        "logs/{date}/choose_calibration/{date}.log",
-    benchmark:
-        "benchmarks/{date}/choose_calibration/{date}.jsonl"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../envs/python.yaml"
     message:
         "Tables that serve {wildcards.date}"
     script:
@@ -155,20 +155,20 @@ rule apply_calibration:
     output:
         calibrated_ms=temp(directory("ms/calibrated/{date}/{group}.ms")),
         status="ms/calibrated/{date}/{group}.ms.json",
-    params:
-        averaging=config["averaging"],
-        flagging=config["flagging"],
-        code=code("apply_calibration"),
     log:
         "logs/{date}/apply_calibration/{group}.log",
     benchmark:
         "benchmarks/{date}/apply_calibration/{group}.jsonl"
+    conda:
+        "../envs/casa.yaml"
     threads: 1
     resources:
         mem_mb=3000,
         runtime=30,
-    conda:
-        "../envs/casa.yaml"
+    params:
+        averaging=config["averaging"],
+        flagging=config["flagging"],
+        code=code("apply_calibration"),
     message:
         "Calibrated and averaged visibilities of {wildcards.group}"
     script:

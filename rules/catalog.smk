@@ -10,20 +10,20 @@ rule build_catalog:
         elsewhere=elsewhere(*SURVEYS),
     output:
         catalog="catalogs/master_sources.sqlite3",
-    params:
-        surveys=paths_of(SURVEYS),
-        options=config["catalog"],
-        code=code("build_catalog", files=SURVEYS),
     log:
         "logs/build_catalog.log",
     benchmark:
         "benchmarks/build_catalog.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/python.yaml"
+    params:
+        surveys=paths_of(SURVEYS),
+        options=config["catalog"],
+        code=code("build_catalog", files=SURVEYS),
     message:
         "Source catalogue from {params.surveys}"
     script:
@@ -35,19 +35,19 @@ rule build_calibrator_list:
         elsewhere=elsewhere(config["calibration"]["calibrator_list"]),
     output:
         calibrators="catalogs/vla_calibrators.sqlite3",
-    params:
-        calibrators_text=path_of(config["calibration"]["calibrator_list"]),
-        code=code("build_calibrator_list", files=[config["calibration"]["calibrator_list"]]),
     log:
         "logs/build_calibrator_list.log",
     benchmark:
         "benchmarks/build_calibrator_list.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/python.yaml"
+    params:
+        calibrators_text=path_of(config["calibration"]["calibrator_list"]),
+        code=code("build_calibrator_list", files=[config["calibration"]["calibrator_list"]]),
     message:
         "VLA calibrator list as a database"
     script:

@@ -54,15 +54,33 @@ def code(rule, *libraries, files=()):
     return digests
 
 
-def threads_of(rule):
-    if rule == "image_group" and config["reproducible"]:
+def threads_of(name):
+    if config["reproducible"] and name == "image_group":
         return 1
-    return config["threads"].get(rule, 1)
+    return config["threads"].get(name, 1)
 
 
 def of_groups(pattern, groups):
     """A path for each group, in its own date's folder."""
     return [pattern.format(date=group[:10], group=group) for group in groups]
+
+
+def for_date(pattern, groups):
+    """An input function: the pattern for each of the date's groups that `groups` gives."""
+    return lambda wildcards: of_groups(pattern, groups(wildcards.date))
+
+
+def for_mosaic(pattern):
+    """An input function: the pattern for each image of the mosaic."""
+    return lambda wildcards: of_groups(
+        pattern, inventory.mosaics(wildcards.date).get(wildcards.name, [])
+    )
+
+
+def of_mosaics(wildcards):
+    return [
+        f"mosaics/{wildcards.date}/{name}.mosaic.fits" for name in inventory.mosaics(wildcards.date)
+    ]
 
 
 def reports_of_all_dates(wildcards):

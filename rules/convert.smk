@@ -9,21 +9,21 @@ rule convert_group:
     output:
         ms=temp(directory("ms/raw/{date}/{group}.ms")),
         status=temp("ms/raw/{date}/{group}.ms.json"),
+    log:
+        "logs/{date}/convert_group/{group}.log",
+    benchmark:
+        "benchmarks/{date}/convert_group/{group}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: threads_of("convert_group")
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         antennas=path_of(config["telescope"]["antennas"]),
         telescope=config["telescope"],
         ingest=config["ingest"],
         code=code("convert_group", files=[config["telescope"]["antennas"]]),
-    log:
-        "logs/{date}/convert_group/{group}.log",
-    benchmark:
-        "benchmarks/{date}/convert_group/{group}.jsonl"
-    threads: threads_of("convert_group")
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../envs/python.yaml"
     message:
         "Measurement Set of {wildcards.group}"
     script:
@@ -38,25 +38,25 @@ rule flag_group:
     output:
         ms=directory("ms/science/{date}/{group}.ms"),
         status="ms/science/{date}/{group}.ms.json",
-    params:
-        strategy=path_of(config["flagging"]["strategy"]),
-        code=code("flag_group", files=[config["flagging"]["strategy"]]),
     log:
         "logs/{date}/flag_group/{group}.log",
     benchmark:
         "benchmarks/{date}/flag_group/{group}.jsonl"
+    container:
+        str(located(config["software"]["container"], BASE))
     threads: threads_of("flag_group")
     resources:
         mem_mb=4000,
         runtime=30,
-    container:
-        str(located(config["software"]["container"], BASE))
+    params:
+        strategy=path_of(config["flagging"]["strategy"]),
+        code=code("flag_group", files=[config["flagging"]["strategy"]]),
     message:
         "Interference in {wildcards.group}"
     shell:
         # The strategy goes into the set: a record of what was run, under a path that is no machine's.
         """
-        exec > {log:q} 2>&1
+        exec >{log:q} 2>&1
         part={output.ms:q}.part
         rm -rf "$part" && cp -r --reflink=auto {input.raw_ms:q} "$part"
         if grep -q '^ "status": "ok"' {input.raw_status:q}; then

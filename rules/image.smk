@@ -13,27 +13,27 @@ rule image_group:
         residual="images/{date}/{group}.residual.fits",
         model="images/{date}/{group}.model.fits",
         psf="images/{date}/{group}.psf.fits",
-    params:
-        arguments=wsclean_arguments(config["imaging"]),
-        products=IMAGE_PRODUCTS,
-        code=code("image_group", "contimg/imaging.py"),
     log:
         "logs/{date}/image_group/{group}.log",
     benchmark:
         "benchmarks/{date}/image_group/{group}.jsonl"
+    container:
+        str(located(config["software"]["container"], BASE))
     threads: threads_of("image_group")
     resources:
         mem_mb=4000,
         runtime=60,
-    container:
-        str(located(config["software"]["container"], BASE))
+    params:
+        arguments=wsclean_arguments(config["imaging"]),
+        products=IMAGE_PRODUCTS,
+        code=code("image_group", "contimg/imaging.py"),
     message:
         "Image of {wildcards.group}"
     shell:
         # A rejected set holds the labelled empty image instead of visibilities. WSClean 3.2 renamed
         # the option of its w-gridder.
         """
-        exec > {log:q} 2>&1
+        exec >{log:q} 2>&1
         part=images/{wildcards.date}/.{wildcards.group}.part
         rm -rf "$part" && mkdir -p "$part"
         scratch=$(mktemp -d -p {resources.tmpdir:q})
@@ -65,21 +65,21 @@ rule correct_primary_beam:
         pbcor="images/{date}/{group}.pbcor.fits",
         rms="images/{date}/{group}.rms.fits",
         status="images/{date}/{group}.image.json",
+    log:
+        "logs/{date}/correct_primary_beam/{group}.log",
+    benchmark:
+        "benchmarks/{date}/correct_primary_beam/{group}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: threads_of("correct_primary_beam")
+    resources:
+        mem_mb=3000,
+        runtime=20,
     params:
         beam=config["beam"],
         imaging=config["imaging"],
         background_box_beams=config["photometry"]["background_box_beams"],
         code=code("correct_primary_beam"),
-    log:
-        "logs/{date}/correct_primary_beam/{group}.log",
-    benchmark:
-        "benchmarks/{date}/correct_primary_beam/{group}.jsonl"
-    threads: threads_of("correct_primary_beam")
-    resources:
-        mem_mb=3000,
-        runtime=20,
-    conda:
-        "../envs/python.yaml"
     message:
         "Beam, noise and corrected image of {wildcards.group}"
     script:

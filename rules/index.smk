@@ -9,20 +9,20 @@ rule index_date:
         elsewhere=elsewhere(config["calibration"]["calibrator_list"]),
     output:
         index="index/{date}.json",
-    params:
-        settings=lambda wildcards: inventory.settings,
-        strange_names=lambda wildcards: inventory.strange_names(wildcards.date),
-        code=code("index_date", files=[config["calibration"]["calibrator_list"]]),
     log:
         "logs/{date}/index_date/{date}.log",
     benchmark:
         "benchmarks/{date}/index_date/{date}.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=20,
-    conda:
-        "../envs/python.yaml"
+    params:
+        settings=lambda wildcards: inventory.settings,
+        strange_names=lambda wildcards: inventory.strange_names(wildcards.date),
+        code=code("index_date", files=[config["calibration"]["calibrator_list"]]),
     message:
         "What {wildcards.date} holds"
     script:

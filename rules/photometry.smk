@@ -11,22 +11,22 @@ rule measure_photometry:
         catalog="catalogs/master_sources.sqlite3",
     output:
         photometry="photometry/{date}/{group}.parquet",
+    log:
+        "logs/{date}/measure_photometry/{group}.log",
+    benchmark:
+        "benchmarks/{date}/measure_photometry/{group}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
     params:
         group="{group}",
         date="{date}",
         options=config["photometry"],
         min_response=config["beam"]["min_response"],
         code=code("measure_photometry"),
-    log:
-        "logs/{date}/measure_photometry/{group}.log",
-    benchmark:
-        "benchmarks/{date}/measure_photometry/{group}.jsonl"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=20,
-    conda:
-        "../envs/python.yaml"
     message:
         "Forced fluxes of {wildcards.group}"
     script:
@@ -41,19 +41,19 @@ rule combine_photometry:
         catalog="catalogs/master_sources.sqlite3",
     output:
         photometry_date="photometry/{date}/photometry.parquet",
-    params:
-        options=config["photometry"],
-        code=code("combine_photometry"),
     log:
         "logs/{date}/combine_photometry/{date}.log",
     benchmark:
         "benchmarks/{date}/combine_photometry/{date}.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=20,
-    conda:
-        "../envs/python.yaml"
+    params:
+        options=config["photometry"],
+        code=code("combine_photometry"),
     message:
         "Forced fluxes of {wildcards.date}"
     script:

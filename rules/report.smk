@@ -2,18 +2,6 @@
 # Makes: report/DATE/index.html and report/index.html, self-contained pages.
 
 
-def of_mosaics(wildcards):
-    return [
-        f"mosaics/{wildcards.date}/{name}.mosaic.fits"
-        for name in inventory.mosaics(wildcards.date)
-    ]
-
-
-def for_date(pattern, groups):
-    """An input function: the pattern for each of the date's groups."""
-    return lambda wildcards: of_groups(pattern, groups(wildcards.date))
-
-
 rule report_date:
     input:
         index="index/{date}.json",
@@ -30,19 +18,19 @@ rule report_date:
         catalog="catalogs/master_sources.sqlite3",
     output:
         page="report/{date}/index.html",
-    params:
-        date="{date}",
-        code=code("report_date"),
     log:
         "logs/{date}/report_date/{date}.log",
     benchmark:
         "benchmarks/{date}/report_date/{date}.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../envs/python.yaml"
+    params:
+        date="{date}",
+        code=code("report_date"),
     message:
         "Report of {wildcards.date}"
     script:
@@ -57,19 +45,19 @@ rule report_archive:
         photometry=lambda wildcards: sorted(glob.glob("photometry/*/photometry.parquet")),
     output:
         page="report/index.html",
-    params:
-        options=config["report"],
-        code=code("report_archive"),
     log:
         "logs/report_archive.log",
     benchmark:
         "benchmarks/report_archive.jsonl"
+    conda:
+        "../envs/python.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../envs/python.yaml"
+    params:
+        options=config["report"],
+        code=code("report_archive"),
     message:
         "Report of all dates"
     script:

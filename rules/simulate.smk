@@ -12,6 +12,16 @@ rule simulate_date:
     output:
         truth="simulated/{date}/truth.json",
         truth_h5="simulated/{date}/truth.h5",
+    log:
+        "logs/{date}/simulate_date/{date}.log",
+    benchmark:
+        "benchmarks/{date}/simulate_date/{date}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: config["simulation"].get("observation", {}).get("workers", 1)
+    resources:
+        mem_mb=3000,
+        runtime=60,
     params:
         antennas=path_of(config["telescope"]["antennas"]),
         surveys=paths_of(SIMULATION_SURVEYS),
@@ -19,16 +29,6 @@ rule simulate_date:
         simulation=config["simulation"].get("observation"),
         incoming=config["incoming"],
         code=code("simulate_date", files=[config["telescope"]["antennas"], *SIMULATION_SURVEYS]),
-    log:
-        "logs/{date}/simulate_date/{date}.log",
-    benchmark:
-        "benchmarks/{date}/simulate_date/{date}.jsonl"
-    threads: config["simulation"].get("observation", {}).get("workers", 1)
-    resources:
-        mem_mb=3000,
-        runtime=60,
-    conda:
-        "../envs/python.yaml"
     message:
         "Simulated raw files of {wildcards.date}"
     script:

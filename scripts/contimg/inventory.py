@@ -14,10 +14,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from contimg import transits
-from contimg.checkout import CHECKOUT, located
+from contimg.calibrators import Calibrator, KnownCalibrators
+from contimg.checkout import CHECKOUT
 from contimg.groups import (
     STANDARD_SUFFIX,
     RawName,
@@ -29,12 +27,9 @@ from contimg.groups import (
     shift_date,
     strange_name,
 )
-from contimg.site import OVRO_MMA_LONGITUDE_DEG
+from contimg.tiles import mosaics_of
 from contimg.uvh5 import Header, UnreadableFile, read_header
-from contimg.vla_calibrators import calibrators_20cm
 
-BAND_CENTRE_HZ = 1.405e9
-FAR_RAD = 0.1  # two beams away
 SETTINGS = ("incoming", "telescope", "ingest", "calibration", "beam", "mosaic")
 
 
@@ -78,29 +73,6 @@ class Group:
         if self.header is None:
             return mjd_of_group(self.name)
         return self.header.mid_mjd
-
-
-@dataclass(frozen=True)
-class Calibrator:
-    """A calibrator as it passes through the beam of one group."""
-
-    name: str
-    ra_deg: float
-    dec_deg: float
-    flux_jy: float
-    standard: str
-    group: str
-    transit_mjd: float
-    beam: float
-
-    @property
-    def apparent_jy(self) -> float:
-        return self.flux_jy * self.beam
-
-    def for_model(self) -> dict[str, Any]:
-        """Return what `predict_model` needs to know of it."""
-        flux = {"standard": self.standard} if self.standard else {"flux_jy": self.flux_jy}
-        return {"name": self.name, "ra_deg": self.ra_deg, "dec_deg": self.dec_deg, **flux}
 
 
 @dataclass(eq=False)
@@ -221,7 +193,7 @@ class Inventory:
         for group in self.all_groups(date):
             if group.header is None or group.status == "rejected":
                 continue
-            for found in self._calibrators_in(group):
+            for found in self._known.in_group(group.name, group.header):
                 if found.name not in best or found.beam > best[found.name].beam:
                     best[found.name] = found
         return sorted(best.values(), key=lambda found: (-found.apparent_jy, found.name))
@@ -258,16 +230,14 @@ class Inventory:
     @cache  # noqa: B019
     def mosaics(self, date: str) -> dict[str, list[str]]:
         """Return the mosaics that a date gives, and the groups in each."""
-        options = self.config["mosaic"]
         groups = [group for group in self.all_groups(date) if group.status != "rejected"]
-        found = {}
-        if options["hours"]:
-            found = hour_mosaics(groups, options["overlap_tiles"], options["max_gap_min"])
-        for transit in options["transits"]:
-            found |= self._transit_mosaic(transit, groups)
-        return found
+        return mosaics_of({group.name: group.mid_mjd for group in groups}, self.config["mosaic"])
 
     # -- what lies behind
+
+    @cached_property
+    def _known(self) -> KnownCalibrators:
+        return KnownCalibrators(self.config, self.base)
 
     def _path(self, name: str) -> Path:
         return Path(self.config["incoming"]) / name
@@ -297,90 +267,6 @@ class Inventory:
         mjd = header.first_mjd if header else hint.mjd if hint else 0.0
         return Group(group_of_mjd(mjd), tuple(files), subbands, header, wanted, needed)
 
-    def _calibrators_in(self, group: Group) -> list[Calibrator]:
-        header = group.header
-        assert header is not None
-        known = self._known_calibrators
-        if header.apparent_dec_deg is None:
-            distance = separations_deg(known, header)
-            response = np.ones(len(distance))
-            near = distance <= self.config["calibration"]["match_radius_deg"]
-        else:
-            response = self._responses(group, header)
-            near = response >= self.config["calibration"]["min_beam"]
-        strong = known["flux_jy"] * response >= self.config["calibration"]["min_apparent_jy"]
-        strong |= known["standard"] != ""
-        return [
-            self._calibrator(index, group, float(response[index]))
-            for index in np.flatnonzero(near & strong)
-        ]
-
-    def _responses(self, group: Group, header: Header) -> np.ndarray:
-        """Beam response at mid-group of all known calibrators; 0 far from the beam."""
-        from contimg.beam import Dish, power  # slow to import, and not needed for every target
-
-        ra, dec = self._apparent_places(date_of_group(group.name))
-        sidereal = transits.sidereal_time_rad(group.mid_mjd, OVRO_MMA_LONGITUDE_DEG)
-        distance = transits.separation_rad(sidereal - ra, dec, np.radians(header.apparent_dec_deg))
-        diameter_m = header.dish_diameter_m or self.config["telescope"]["dish_diameter_m"]
-        beam = self.config["beam"]
-        dish = Dish(beam["model"], diameter_m, located(beam["table"]) if beam["table"] else None)
-        near = distance < FAR_RAD
-        response = np.zeros(len(distance))
-        response[near] = power(distance[near], BAND_CENTRE_HZ, dish)
-        return response
-
-    @cache  # noqa: B019
-    def _apparent_places(self, date: str) -> tuple[np.ndarray, np.ndarray]:
-        """Apparent places of all known calibrators at noon of a date, radians."""
-        known = self._known_calibrators
-        noon = mjd_of_group(f"{date}T12:00:00")
-        return transits.apparent_place(known["ra_deg"], known["dec_deg"], noon)
-
-    def _calibrator(self, index: int, group: Group, response: float) -> Calibrator:
-        row = self._known_calibrators[index]
-        transit = transits.transit_mjd(
-            row["ra_deg"], row["dec_deg"], group.mid_mjd, OVRO_MMA_LONGITUDE_DEG
-        )
-        return Calibrator(
-            name=str(row["name"]),
-            ra_deg=float(row["ra_deg"]),
-            dec_deg=float(row["dec_deg"]),
-            flux_jy=float(row["flux_jy"]),
-            standard=str(row["standard"]),
-            group=group.name,
-            transit_mjd=transit,
-            beam=response,
-        )
-
-    @cached_property
-    def _known_calibrators(self) -> np.ndarray:
-        """Pinned calibrators, or else the VLA list's with a 20 cm flux."""
-        calibration = self.config["calibration"]
-        rows = [
-            (one["name"], one["ra_deg"], one["dec_deg"], one.get("flux_jy", 0.0),
-             one.get("standard", ""))
-            for one in calibration["pinned_calibrators"]
-        ]  # fmt: skip
-        if not rows:
-            listed = calibrators_20cm(located(calibration["calibrator_list"], self.base))
-            rows = [(one.name, one.ra_deg, one.dec_deg, one.flux_jy, "") for one in listed]
-        columns = [("name", "U24"), ("ra_deg", "f8"), ("dec_deg", "f8"), ("flux_jy", "f8")]
-        return np.array(rows, dtype=[*columns, ("standard", "U32")])
-
-    def _transit_mosaic(self, transit: Mapping[str, Any], groups: list[Group]) -> dict:
-        half_width = self.config["mosaic"]["half_width_min"] / 1440
-        near = [
-            group.name
-            for group in groups
-            if abs(group.mid_mjd - self._transit_of(transit, group.mid_mjd)) <= half_width
-        ]
-        return {f"{transit['name']}_transit": near} if near else {}
-
-    def _transit_of(self, transit: Mapping[str, Any], mjd: float) -> float:
-        ra_deg, dec_deg = transit["ra_deg"], transit.get("dec_deg", 0.0)
-        return transits.transit_mjd(ra_deg, dec_deg, mjd, OVRO_MMA_LONGITUDE_DEG)
-
 
 @cache
 def first_readable(files: tuple[Path, ...]) -> Header | None:
@@ -391,38 +277,3 @@ def first_readable(files: tuple[Path, ...]) -> Header | None:
         except UnreadableFile:
             continue
     return None
-
-
-def separations_deg(known: np.ndarray, header: Header) -> np.ndarray:
-    """Distance of known calibrators from a tracking telescope's phase centre, degrees."""
-    import erfa
-
-    places = np.radians([known["ra_deg"], known["dec_deg"]])
-    centre = np.radians([header.ra_deg, header.dec_deg])
-    return np.degrees(erfa.seps(*places, *centre))
-
-
-def hour_mosaics(groups: list[Group], overlap: int, max_gap_min: float) -> dict[str, list[str]]:
-    """Return for each hour with images its groups, and `overlap` more on each side.
-
-    Parameters
-    ----------
-    groups : of one date, in order of time.
-    overlap : how many neighbours of the date are added on each side.
-    max_gap_min : a neighbour farther in time than this, minutes, ends the series.
-    """
-    hours = [f"T{group_of_mjd(group.mid_mjd)[11:13]}00" for group in groups]
-    joined = [
-        (later.mid_mjd - earlier.mid_mjd) * 1440 <= max_gap_min
-        for earlier, later in itertools.pairwise(groups)
-    ]
-    found = {}
-    for hour in sorted(set(hours)):
-        inside = [index for index, own in enumerate(hours) if own == hour]
-        first, last = inside[0], inside[-1]
-        before = itertools.takewhile(lambda index: joined[index], range(first - 1, -1, -1))
-        after = itertools.takewhile(lambda index: joined[index], range(last, len(joined)))
-        first -= len(list(itertools.islice(before, overlap)))
-        last += len(list(itertools.islice(after, overlap)))
-        found[hour] = [group.name for group in groups[first : last + 1]]
-    return found

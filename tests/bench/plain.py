@@ -57,17 +57,22 @@ def bandpass(solve_ms: Path, phases: Path, bcal: Path) -> None:
     )  # fmt: skip
 
 
-def gains(solve_ms: Path, bcal: Path, gcal: Path) -> None:
-    """gaincal of amplitude and phase over the group on top of the bandpass."""
+def gains(solve_ms: Path, phases: Path, bcal: Path, gcal: Path) -> None:
+    """gaincal of amplitude and phase over the group, on top of the bandpass and the phases."""
     casa().gaincal(
         vis=str(solve_ms), caltable=str(gcal), gaintype="G", calmode="ap", solint="inf",
-        minsnr=SNR, refant=reference(solve_ms), gaintable=[str(bcal)],
-        interp=["nearest,linearflag"],
+        minsnr=SNR, refant=reference(solve_ms), gaintable=[str(bcal), str(phases)],
+        interp=["nearest,linearflag", "nearest"],
     )  # fmt: skip
 
 
-def apply(ms: Path, library: Path, calibrated: Path) -> None:
+def apply(ms: Path, tables: Path, calibrated: Path) -> None:
     """Mstransform with calibration on the fly, 4 channels to 1."""
+    library = calibrated.with_suffix(".callib")
+    library.write_text(
+        f"caltable='{tables}.bcal' calwt=False tinterp='nearest' finterp='linearflag'\n"
+        f"caltable='{tables}.gcal' calwt=False tinterp='nearest'\n"
+    )
     casa().mstransform(
         vis=str(ms), outputvis=str(calibrated), datacolumn="corrected", antenna="*&",
         docallib=True, callib=str(library), keepflags=True, usewtspectrum=True,
