@@ -8,6 +8,8 @@ from contimg.script import run
 from contimg.status import Rejected, read_status
 from contimg.tables import read_table
 
+UNIT_OF_WEIGHT = {"pb": "beam2/Jy2", "noise": "beam2/Jy2", "mean": ""}
+
 
 def main(
     *,
@@ -42,8 +44,10 @@ def main(
     made = build_mosaic(tiles, options["weighting"], options["min_response"])
     if refused:
         made.header["REFUSED"] = refused
-    for path, data in ((mosaic, made.data), (weight, made.weight), (rms, made.rms)):
+    for path, data in ((mosaic, made.data), (rms, made.rms)):
         write_image(path, data, made.header)
+    made.header["BUNIT"] = UNIT_OF_WEIGHT[options["weighting"]]
+    write_image(weight, made.weight, made.header)
 
 
 def tile_info(image: Path, status: Path, photometry: Path) -> TileInfo:

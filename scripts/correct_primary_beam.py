@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from astropy.io.fits import Header
 
 from contimg.beam import Dish, beam_image
 from contimg.checkout import located
@@ -36,8 +37,9 @@ def main(
     box = round(background_box_beams * restored.beam.bmaj_deg / restored.pixel_scale_deg)
     _, noise = background_and_rms(left.data, box)
     corrected = np.where(response >= beam["min_response"], restored.data / response, np.nan)
-    for path, data in ((pb, response), (pbcor, corrected), (rms, noise)):
+    for path, data in ((pbcor, corrected), (rms, noise)):
         write_image(path, data, restored.header)
+    write_image(pb, response, dimensionless(restored.header))
     write_status(
         status,
         digest=pixel_digest(corrected),
@@ -45,6 +47,13 @@ def main(
         figures={name: observation[name] for name in ("group", "mid_mjd", "ra_deg", "dec_deg")}
         | figures,
     )
+
+
+def dimensionless(header: Header) -> Header:
+    """Return a header for pixels without a unit."""
+    bare = header.copy()
+    bare["BUNIT"] = ("", "power response, 1 on the axis")
+    return bare
 
 
 def beam_of(restored: Image, observation: dict, beam: dict) -> np.ndarray:

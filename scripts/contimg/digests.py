@@ -54,6 +54,4 @@ def digest_of_value(value: Any) -> str:
 def digest_of_file(path: Path) -> str:
     """Return the digest of a small text input's bytes (a strategy, a catalogue's source)."""
     with Path(path).open("rb") as stream:
-        return hashlib.file_digest(
-            stream, lambda: hashlib.blake2b(digest_size=LENGTH)
-        ).hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=LENGTH)).hexdigest()

@@ -351,6 +351,7 @@ def _header(
     header = astropy_fits.Header()
     header["NAXIS"] = 4
     header.update(grid.to_header())
+    header["WCSAXES"] = 4
     first = outlines[0].header
     header["CTYPE3"], header["CRPIX3"], header["CUNIT3"] = "FREQ", 1.0, "Hz"
     header["CRVAL3"] = float(np.mean([outline.freq_hz for outline in outlines]))

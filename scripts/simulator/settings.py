@@ -27,7 +27,7 @@ class Calibrator:
 
 @dataclass(frozen=True)
 class Simulation:
-    """One simulated campaign; `config/simulation/small.yaml` says what each key means."""
+    """One simulated campaign; `config/demo.yaml` says what each key means."""
 
     seed: int
     pointing_dec_deg: float
