@@ -34,14 +34,13 @@ def main(
     solved_on, bandpass = require_ok(solve_status), require_ok(bcal_status)
     names = antenna_names(solve_ms)
     references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])
-    applied = solve.Applied().plus(kcal, "nearest").plus(bcal, "nearest,linearflag")
     with tempfile.TemporaryDirectory(dir=scratch, prefix="solve.") as folder:
         table = Path(folder) / "table.gcal"
         options = calibration["gains"]
-        solve.solve_gains(solve_ms, table, references, options, applied, Path(folder))
+        band = solve.solve_gains(solve_ms, table, references, options, bcal, kcal, Path(folder))
         figures = solve.quality(table, solve.present_antennas(solve_ms))
         digest = solve.publish(table, gcal)
-    ratio = corrected_over_model(solve_ms, bcal, gcal, kcal)
+        ratio = corrected_over_model(band, gcal)
     figures["closure_phase_deg"] = closure_phase_deg(ratio)
     figures["residual_phase_deg"] = residual_phase_deg(ratio)
     reason = solve.gate(figures, calibration)

@@ -14,11 +14,11 @@ from contimg.calibration_table import (
     require_same_antennas,
     table_digest,
 )
-from contimg.casa import casa_table, casatasks
+from contimg.casa import away_from_casatools, casatasks
 from contimg.digests import Digest
 from contimg.status import Rejected
 
-ROWS_AT_A_TIME = 16384
+ROWS_AT_A_TIME = 4096
 
 # CASA's application of delays fails without a map of spectral windows.
 INTERPOLATION = {"kcal": "tinterp='nearest' spwmap=[0]", "gcal": "tinterp='nearest'"}
@@ -153,29 +153,34 @@ def weigh(ms: Path) -> Weights:
     ----------
     ms : calibrated set.
     """
+    return away_from_casatools(weighed, ms)
+
+
+def weighed(ms: Path) -> Weights:
+    """Do the work of `weigh`, in a process without casatools."""
+    import casacore.tables
+
     times, integration = np.unique(read_columns(ms, ["TIME"])["TIME"], return_inverse=True)
     freq_hz = channel_freq_hz(ms)
     by_time, by_channel = np.zeros(len(times)), np.zeros(len(freq_hz))
     n_flagged = n_all = 0
     digest = Digest()
-    with casa_table(ms) as table:
+    with casacore.tables.table(str(ms), ack=False) as table:
         spectrum = "WEIGHT_SPECTRUM" in table.colnames()
         for start in range(0, table.nrows(), ROWS_AT_A_TIME):
-            rows = {"startrow": start, "nrow": min(ROWS_AT_A_TIME, table.nrows() - start)}
-            data, flag, uvw = (table.getcol(name, **rows) for name in ("DATA", "FLAG", "UVW"))
-            weight = (
-                table.getcol("WEIGHT_SPECTRUM", **rows)
-                if spectrum
-                else table.getcol("WEIGHT", **rows)[:, None, :]
+            rows = slice(start, min(start + ROWS_AT_A_TIME, table.nrows()))
+            data, flag, weight, uvw = (
+                table.getcol(name, start, rows.stop - start)
+                for name in ("DATA", "FLAG", "WEIGHT_SPECTRUM" if spectrum else "WEIGHT", "UVW")
             )
-            used = np.where(flag, 0.0, weight)
-            by_channel += used.sum(axis=(0, 2))
-            by_time += np.bincount(
-                integration[start : start + rows["nrow"]], used.sum(axis=(0, 1)), len(times)
-            )
+            used = np.where(flag, np.float32(0), weight if spectrum else weight[:, None])
+            both = used.sum(axis=2, dtype=float)
+            by_channel += both.sum(axis=0)
+            by_time += np.bincount(integration[rows], both.sum(axis=1), len(times))
             n_flagged, n_all = n_flagged + int(flag.sum()), n_all + flag.size
-            digest.add("DATA", np.where(flag, 0, data).astype(np.complex64))
-            digest.add("WEIGHT", used.astype(np.float32))
+            data[flag] = 0
+            digest.add("DATA", data)
+            digest.add("WEIGHT", used)
             digest.add("UVW", uvw)
     total = max(by_time.sum(), 1e-300)
     return Weights(

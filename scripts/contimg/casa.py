@@ -1,12 +1,16 @@
 """CASA tasks without a network. A process that imports this never imports python-casacore."""
 
+import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def casatasks() -> ModuleType:
@@ -39,6 +43,17 @@ def load_casatasks() -> None:
     `contimg.calibration_table` reads with what is loaded, and with python-casacore otherwise.
     """
     casatasks()
+
+
+def away_from_casatools(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function that uses python-casacore in a process of its own, and return its result.
+
+    For large columns: casatools copies them several times and doubles their precision, and is
+    eight times slower. Function, arguments and result are pickled.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """What calibrated data leave of the model: closure phases and residual phases of a solve set."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg.band_sum import PARALLEL, Response
 from contimg.calibration_table import (
     antenna_names,
     channel_freq_hz,
@@ -13,10 +13,6 @@ from contimg.calibration_table import (
     read_columns,
     read_gains,
 )
-from contimg.casa import casa_table
-
-N_INTEGRATIONS = 6
-"""Integrations, spread over the group, that are looked at."""
 
 
 def closure_phase_deg(ratio: NDArray[np.complex128]) -> float:
@@ -48,63 +44,44 @@ def residual_phase_deg(ratio: NDArray[np.complex128]) -> float:
     return float(np.degrees(np.median(phases))) if phases.size else float("nan")
 
 
-def corrected_over_model(
-    ms: Path, bcal: Path, gcal: Path, kcal: Path | None = None
-) -> NDArray[np.complex128]:
-    """Average corrected over model visibilities of each baseline, as sum of V M* over the band.
+def corrected_over_model(band: Path, gcal: Path) -> NDArray[np.complex128]:
+    """Average corrected over model visibilities of each baseline, as sum of w V M*.
 
     Parameters
     ----------
-    ms : solve set with MODEL_DATA.
-    bcal, gcal, kcal : its tables.
+    band : the calibrator's set summed over the band, bandpass and delays taken out.
+    gcal : the gains that were solved on it. Of several intervals the mean over time is used.
 
     Returns
     -------
-    (n_antennas, n_antennas, n_pol), Hermitian; 0 without data.
+    (n_antennas, n_antennas, n_feeds), Hermitian; 0 without data.
     """
-    gain, flag = antenna_response(ms, bcal, gcal, kcal)
-    n = len(antenna_names(ms))
-    columns = read_columns(ms, ["TIME", "ANTENNA1", "ANTENNA2"])
-    times = np.unique(columns["TIME"])
-    chosen = times[np.unique(np.linspace(0, len(times) - 1, N_INTEGRATIONS).astype(int))]
-    total = np.zeros((n, n, gain.shape[-1]), dtype=np.complex128)
-    with casa_table(ms) as table:
-        for time in chosen:
-            rows = np.flatnonzero(columns["TIME"] == time)
-            span = {"startrow": int(rows[0]), "nrow": int(rows[-1] - rows[0] + 1)}
-            part = slice(rows[0], rows[-1] + 1)
-            first, second = columns["ANTENNA1"][part], columns["ANTENNA2"][part]
-            data, model, bad = parallel_hands(
-                [table.getcol(name, **span).T for name in ("DATA", "MODEL_DATA", "FLAG")]
-            )
-            product = data * model.conj() / (gain[first] * gain[second].conj())
-            product[bad | flag[first] | flag[second]] = 0
-            np.add.at(total, (first, second), product.sum(axis=1))
+    gains = read_gains(gcal)
+    flag = np.all(gains.flag, axis=1)
+    count = np.maximum((~gains.flag).sum(axis=1), 1)
+    gain = np.where(flag, 1, np.where(gains.flag, 0, gains.gain).sum(axis=1) / count)
+    columns = read_columns(band, ["ANTENNA1", "ANTENNA2", "DATA", "WEIGHT", "FLAG"])
+    first, second = columns["ANTENNA1"], columns["ANTENNA2"]
+    feeds = PARALLEL[columns["WEIGHT"].shape[-1]]
+    product = (columns["DATA"][:, 0] * columns["WEIGHT"])[:, feeds]
+    product = product / (gain[first] * gain[second].conj())
+    product[columns["FLAG"][:, 0, feeds] | flag[first] | flag[second]] = 0
+    total = np.zeros((len(gain), *gain.shape), dtype=np.complex128)
+    np.add.at(total, (first, second), product)
     return total + total.conj().transpose(1, 0, 2)
 
 
-def parallel_hands(columns: Sequence[NDArray]) -> list[NDArray]:
-    """Leave XX and YY of two or four correlations (last axis)."""
-    step = 3 if columns[0].shape[-1] == 4 else 1
-    return [values[..., ::step] for values in columns]
+def band_response(ms: Path, bcal: Path, kcal: Path | None) -> Response:
+    """Product of bandpass and delays."""
+    bandpass = read_bandpass(bcal)
+    gain = bandpass.gain if kcal is None else bandpass.gain * delay_phasors(ms, kcal)
+    return Response(np.where(bandpass.flag, 1, gain).astype(np.complex64), bandpass.flag)
 
 
-def antenna_response(
-    ms: Path, bcal: Path, gcal: Path, kcal: Path | None
-) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
-    """Product of the tables' gains, (n_antennas, n_chan, n_pol), and where it is flagged.
-
-    Of a gain table with several intervals the mean over time is used.
-    """
-    bandpass, gains = read_bandpass(bcal), read_gains(gcal)
-    mean = np.where(gains.flag, 0, gains.gain).sum(axis=1) / np.maximum(
-        (~gains.flag).sum(axis=1), 1
-    )
-    flag = bandpass.flag | gains.flag.all(axis=1, keepdims=True)
-    response = bandpass.gain * mean[:, None]
-    if kcal is not None:
-        response = response * delay_phasors(ms, kcal)
-    return np.where(flag, np.complex64(1), response).astype(np.complex64), flag
+def delay_response(ms: Path, kcal: Path) -> Response:
+    """Delays alone; what is flagged is left as it is, for CASA to flag."""
+    gain = delay_phasors(ms, kcal).astype(np.complex64)
+    return Response(gain, np.zeros(gain.shape, dtype=bool))
 
 
 def delay_phasors(ms: Path, kcal: Path) -> NDArray[np.complex128]:

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg.band_sum import sum_over_band
 from contimg.calibration_table import antenna_names, read_columns, table_digest
 from contimg.casa import casa_table, casatasks
+from contimg.closure import band_response, delay_response
 from contimg.status import Rejected, written_whole
 
 logger = logging.getLogger(__name__)
@@ -109,11 +111,13 @@ def solve_bandpass(
     references : reference antenna ids, best first.
     calibration : the configuration's block: prebandpass, bandpass {solint, min_snr}.
     kcal : delays to solve on top of, or None.
-    scratch : folder for the intermediate table.
+    scratch : folder for intermediate sets and tables.
     """
-    phases = scratch / "prebandpass.g"
+    phases, band = scratch / "prebandpass.g", scratch / "prebandpass.ms"
+    before = calibration["prebandpass"]
+    sum_over_band(ms, band, before["solint"], delay_response(ms, kcal) if kcal else None)
+    solve_phases(band, phases, references, Applied(), solint="int", min_snr=before["min_snr"])
     delays = Applied().plus(kcal, "nearest")
-    solve_phases(ms, phases, references, delays, **calibration["prebandpass"])
     options = calibration["bandpass"]
     casatasks().bandpass(
         vis=str(ms), caltable=str(table), bandtype="B", solint=options["solint"],
@@ -129,9 +133,10 @@ def solve_gains(
     table: Path,
     references: Sequence[int],
     options: Mapping[str, Any],
-    applied: Applied,
+    bcal: Path,
+    kcal: Path | None,
     scratch: Path,
-) -> None:
+) -> Path:
     """Solve the one gain table that is carried to other hours: amplitude and mean phase.
 
     Two solves on top of the bandpass: phases over `phase_solint`, which take out what changes
@@ -146,17 +151,23 @@ def solve_gains(
     table : calibration table to write.
     references : reference antenna ids, best first.
     options : phase_solint, amplitude_solint, min_snr.
-    applied : delays and bandpass.
-    scratch : folder for the intermediate table.
+    bcal, kcal : bandpass and delays (or None) that are on the data.
+    scratch : folder for intermediate sets and tables.
+
+    Returns
+    -------
+    The set summed over the band that was solved on, in `scratch`.
     """
-    phases = scratch / "phases.g"
+    phases, band = scratch / "phases.g", scratch / "gains.ms"
     min_snr = options["min_snr"]
-    solve_phases(ms, phases, references, applied, solint=options["phase_solint"], min_snr=min_snr)
+    sum_over_band(ms, band, options["phase_solint"], band_response(ms, bcal, kcal))
+    solve_phases(band, phases, references, Applied(), solint="int", min_snr=min_snr)
     solve_phases(
-        ms, table, references, applied.plus(phases, "nearest"),
+        band, table, references, Applied().plus(phases, "nearest"),
         solint=options["amplitude_solint"], min_snr=min_snr, calmode="a",
     )  # fmt: skip
     multiply_mean_phases(table, phases)
+    return band
 
 
 def multiply_mean_phases(table: Path, phases: Path) -> None:

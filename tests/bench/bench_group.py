@@ -97,7 +97,7 @@ def steps() -> Iterator[Step]:
     yield Step(
         "solve_gains", CALIBRATOR, f"cal/{DATE}/{CALIBRATOR}.gcal", solve,
         ([*PLAIN, "gains", solve, "plain/phases", "plain/bcal", "plain/gcal"],),
-        ("plain/phases", "plain/bcal", "plain/gcal"), is_science=False,
+        ("plain/gcal",), is_science=False,
     )  # fmt: skip
     yield Step(
         "apply_calibration", SCIENCE, calibrated, science,

@@ -12,6 +12,7 @@ from conftest import ROOT
 from simulator.campaign import make_file, observations_of
 from simulator.observation import Observation
 from simulator.settings import Calibrator, Simulation
+from simulator.uvh5 import file_name
 
 STRANGE_NAME = """2025-10-01T15:00:00 it's "$(touch pwned)" & <b>_sb03.hdf5"""
 LONE_TEXT = "2025-10-01T12:00:00_sb00.hdf5"
@@ -53,16 +54,23 @@ class RawGroup:
             self.files[subband].unlink()
 
 
-def make_groups(date: str, configs: list[Path], incoming: Path) -> list[RawGroup]:
-    """Simulate the raw files of a date; nothing is wrong with them yet."""
-    incoming.mkdir(parents=True)
+def raw_groups(date: str, configs: list[Path], incoming: Path) -> list[RawGroup]:
+    """Return the groups of a date, and where their files belong."""
     return [
         RawGroup(
             observation.group.name,
-            {number: make_file(observation, number, incoming) for number in range(16)},
+            {number: incoming / file_name(observation, number) for number in range(16)},
         )
         for observation in observations(date, configs)
     ]
+
+
+def make_files(date: str, configs: list[Path], incoming: Path) -> None:
+    """Simulate the raw files of a date; nothing is wrong with them yet."""
+    incoming.mkdir(parents=True)
+    for observation in observations(date, configs):
+        for number in range(16):
+            make_file(observation, number, incoming)
 
 
 def cut_short(path: Path) -> None:
@@ -89,20 +97,16 @@ def all_zero(file: h5py.File) -> None:
     file["Data/visdata"][...] = 0
 
 
-def nearly_all_flagged(file: h5py.File) -> None:
-    """Flag all baselines but one in thirty."""
-    flags = file["Data/flags"]
-    kept = np.arange(flags.shape[0]) % 30 == 0
-    flags[...] = np.broadcast_to(~kept[:, None, None, None], flags.shape)
+def garbage(file: h5py.File) -> None:
+    """Put in what no receiver gives: interference, to the last sample."""
+    data = file["Data/visdata"]
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, data.shape)
+    data[...] = 1e20 * np.exp(1j * phase)
 
 
-def one_baseline_shouts(file: h5py.File) -> None:
-    """Multiply one baseline by a million: stripes that CLEAN cannot take apart."""
-    first, second = file["Header/ant_1_array"][:], file["Header/ant_2_array"][:]
-    rows = np.flatnonzero((first == first.min()) & (second == second.max()))
-    data = file["Data/visdata"][:]
-    data[rows] = 1e6
-    file["Data/visdata"][...] = data
+def hole_in_the_sky(file: h5py.File) -> None:
+    """Take a thousand janskys away at the phase centre, which CLEAN cannot give back."""
+    file["Data/visdata"][...] -= 1000
 
 
 def with_an_antenna_less(date: str, configs: list[Path], group: int, subband: int, incoming: Path):
@@ -112,8 +116,8 @@ def with_an_antenna_less(date: str, configs: list[Path], group: int, subband: in
 
 
 def spoil(date: str, configs: list[Path], groups: list[RawGroup], incoming: Path) -> None:
-    """Spoil a date: all groups but the calibrator's (the first) and the second."""
-    _, _, broken, strange, few, partial, nans, zeros, flagged, diverging, late = groups
+    """Spoil a date's groups but for the calibrator's and the first two science groups."""
+    broken, strange, few, partial, nans, zeros, flagged, diverging, late = groups[3:]
     cut_short(broken.files[3])
     empty(broken.files[7])
     text(strange.files[2])
@@ -122,8 +126,8 @@ def spoil(date: str, configs: list[Path], groups: list[RawGroup], incoming: Path
     partial.leave(15)
     nans.change(not_a_number)
     zeros.change(all_zero)
-    flagged.change(nearly_all_flagged)
-    diverging.change(one_baseline_shouts)
+    flagged.change(garbage)
+    diverging.change(hole_in_the_sky)
     late.change(late_by_a_minute, [9])
     (incoming / STRANGE_NAME).write_text("x")
     (incoming / LONE_TEXT).write_text("Not a visibility in sight.\n")

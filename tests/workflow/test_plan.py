@@ -52,10 +52,10 @@ def test_a_dry_run_on_fresh_raw_files_shows_the_whole_plan(
 
 
 def test_delays_are_solved_when_asked(raw_only: Path) -> None:
-    planned = planned_rules(
-        raw_only, f"cal/{DATES[0]}/calibration.json",
-        options=("--config", "calibration={delay: {enabled: true}}"),
-    )  # fmt: skip
+    delays = raw_only / "delays.yaml"
+    delays.write_text("calibration: {delay: {enabled: true}}\n")
+    target = f"cal/{DATES[0]}/calibration.json"
+    planned = planned_rules(raw_only, target, configs=[*CONFIGS, delays])
     assert planned["solve_delay"] == 1
 
 
@@ -80,7 +80,8 @@ def test_every_rule_says_what_it_needs_of_the_machine_and_where_it_logs() -> Non
 
 
 def test_snakemake_lint_is_content(tmp_path: Path) -> None:
-    done = snakemake(tmp_path, "--lint", configs=[])
+    done = as_typed("--lint", "--directory", str(tmp_path))
+    assert done.returncode == 0, done.stdout
     assert "Congratulations" in done.stdout
 
 
@@ -97,6 +98,7 @@ def test_the_archive_profile_runs_its_own_rules_only(observation: Path, tmp_path
     folder = copy_for_dry_runs(observation, tmp_path / "copy")
     for path in [*folder.glob("images/*/*.fits"), *folder.glob("variability/*")]:
         path.unlink()
+    (folder / "report" / "index.html").unlink()
     done = as_typed(
         "--profile", "archive", "--dry-run", "--directory", str(folder),
         "--configfile", *map(str, CONFIGS), "--", "report/index.html",
@@ -134,8 +136,8 @@ def test_a_wrong_configuration_is_refused_in_one_line(
 
 
 def test_a_group_that_is_not_there_is_named(raw_only: Path) -> None:
-    done = snakemake(raw_only, "--dry-run", "--", "images/2025-10-01/2025-10-01T01:02:03.pbcor.fits",
-                     check=False)  # fmt: skip
+    image = "images/2025-10-01/2025-10-01T01:02:03.pbcor.fits"
+    done = snakemake(raw_only, "--dry-run", "--", image, check=False)
     assert done.returncode != 0
     assert "no raw files of group 2025-10-01T01:02:03" in done.stdout
     assert "index/2025-10-01.json lists" in done.stdout

@@ -7,7 +7,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,16 @@ import pytest
 from astropy.io import fits
 
 from conftest import ROOT, snakemake
-from workflow import SMALL, SMALL_DATE, cards, checkout, columns_of_ms, values
-
-pytestmark = pytest.mark.xdist_group("small_date")
+from workflow import (
+    SMALL,
+    SMALL_DATE,
+    cards,
+    checkout,
+    columns_of_ms,
+    made_once,
+    small_date_in,
+    values,
+)
 
 REPORT = f"report/{SMALL_DATE}/index.html"
 # WSClean writes the time and its command line, with the scratch folder's name, into its files.
@@ -27,11 +35,7 @@ WSCLEAN = (".image.fits", ".residual.fits", ".model.fits", ".psf.fits")
 
 @pytest.fixture(scope="session")
 def small_date(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working directory of a small date, simulated and reduced once."""
-    folder = tmp_path_factory.mktemp("small")
-    snakemake(folder, "--", f"simulated/{SMALL_DATE}/truth.json", configs=SMALL)
-    snakemake(folder, "--", REPORT, configs=SMALL)
-    return folder
+    return small_date_in(tmp_path_factory)
 
 
 def raw_files_of(date: Path, folder: Path) -> Path:
@@ -51,16 +55,17 @@ def unprivileged() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def made_again(small_date: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def made_again(small_date: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same date from a checkout elsewhere, in another directory, without privileges."""
-    home = tmp_path_factory.mktemp("again")
+    make = partial(make_again, small_date)
+    return made_once(tmp_path_factory, "small_date_again", make) / "elsewhere"
+
+
+def make_again(small_date: Path, home: Path) -> None:
     folder = raw_files_of(small_date, home / "elsewhere")
     root = checkout(home / "clone")
-    command = [
-        *unprivileged(), sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile",
-        "--directory", folder, "--cores", "2", "--configfile",
-        *[root / path.relative_to(ROOT) for path in SMALL], "--", REPORT,
-    ]  # fmt: skip
+    configs = [root / path.relative_to(ROOT) for path in SMALL]
+    command = [*unprivileged(), *command_of(folder, root, configs), "--", REPORT]
     environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"),
                    "TMPDIR": str(home), "PYTHONPATH": ""}  # fmt: skip
     done = subprocess.run(
@@ -68,7 +73,12 @@ def made_again(small_date: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
-    return folder
+
+
+def command_of(folder: Path, root: Path, configs: list[Path]) -> list[str]:
+    """Return the command that runs a checkout's workflow in a working directory."""
+    options = ["--snakefile", root / "Snakefile", "--directory", folder, "--cores", "2"]
+    return [sys.executable, "-m", "snakemake", *map(str, [*options, "--configfile", *configs])]
 
 
 def test_all_values_repeat(small_date: Path, made_again: Path) -> None:
@@ -81,9 +91,7 @@ def test_all_values_repeat(small_date: Path, made_again: Path) -> None:
 
 def test_visibilities_and_flags_repeat(small_date: Path, made_again: Path) -> None:
     for ms in sorted((small_date / "ms/science" / SMALL_DATE).glob("*.ms")):
-        assert columns_of_ms(ms) == columns_of_ms(
-            made_again / ms.relative_to(small_date)
-        )
+        assert columns_of_ms(ms) == columns_of_ms(made_again / ms.relative_to(small_date))
 
 
 def test_headers_differ_only_where_wsclean_tells_of_its_run(
@@ -140,8 +148,7 @@ def test_two_imaging_threads_agree_within_the_rule(small_date: Path, tmp_path: P
 
 def test_a_killed_run_is_taken_up_again(small_date: Path, tmp_path: Path) -> None:
     folder = raw_files_of(small_date, tmp_path / "killed")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile",
-               "--directory", folder, "--cores", "2", "--configfile", *SMALL, "--", REPORT]  # fmt: skip
+    command = [*command_of(folder, ROOT, SMALL), "--", REPORT]
     with (tmp_path / "output.txt").open("w") as output:
         running = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT
@@ -153,6 +160,8 @@ def test_a_killed_run_is_taken_up_again(small_date: Path, tmp_path: Path) -> Non
     assert refused.returncode != 0
     assert "--unlock" in refused.stdout
     snakemake(folder, "--unlock", "--", REPORT, configs=SMALL)
+    # The temporary set that Snakemake was removing when it died may be half there.
+    snakemake(folder, "--delete-temp-output", "--", REPORT, configs=SMALL)
     snakemake(folder, "--", REPORT, configs=SMALL)
     first, second = values(small_date), values(folder)
     assert [name for name in first if first[name] != second.get(name)] == []
@@ -160,9 +169,11 @@ def test_a_killed_run_is_taken_up_again(small_date: Path, tmp_path: Path) -> Non
     assert left == []
 
 
-def wait_for(running: subprocess.Popen[bytes], happened, limit_s: float = 120) -> None:
+def wait_for(
+    running: subprocess.Popen[bytes], happened: Callable[[], bool], limit_s: float = 120
+) -> None:
     start = time.monotonic()
     while not happened():
         assert running.poll() is None, "snakemake ended by itself"
         assert time.monotonic() - start < limit_s
-        time.sleep(0.1)
+        time.sleep(0.05)

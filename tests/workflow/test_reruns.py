@@ -74,7 +74,9 @@ def test_a_change_of_the_photometry_reruns_it_and_what_follows(
     observation: Path, clone: Path
 ) -> None:
     library = clone / "scripts/contimg/photometry.py"
-    function = re.search(r"^def measure_fluxes\(.*?\n\) -> .*?:\n", library.read_text(), re.S | re.M)
+    function = re.search(
+        r"^def measure_fluxes\(.*?\n\) -> .*?:\n", library.read_text(), re.S | re.M
+    )
     assert function
     edited(library, function[0], function[0] + "    unused = 1\n")
     planned = planned_rules(observation, REPORTS[0], root=clone, configs=configs_of(clone))
@@ -141,9 +143,7 @@ def test_a_date_without_calibrator_borrows_and_later_dates_change_nothing(
     assert not list((observation / "cal" / second).glob("*.gcal"))
     assert borrowed["figures"]["source"] == "borrowed"
     names = [table[kind] for table in borrowed["figures"]["tables"] for kind in ("bcal", "gcal")]
-    assert names == [
-        table[kind] for table in own["figures"]["tables"] for kind in ("bcal", "gcal")
-    ]
+    assert names == [table[kind] for table in own["figures"]["tables"] for kind in ("bcal", "gcal")]
     for name in names:
         assert name.startswith(f"cal/{first}/")
         assert (observation / name).is_dir()

@@ -1,5 +1,6 @@
 """What the workflow tests share: checkouts, plans, and the values in products."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -8,10 +9,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from astropy.io import fits
 
 from conftest import ROOT, snakemake
@@ -20,6 +23,31 @@ from contimg.tables import read_table, table_digest
 
 SMALL = [ROOT / "config" / "demo.yaml", ROOT / "tests" / "workflow" / "small.yaml"]
 SMALL_DATE = "2025-10-01"
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Make a folder once a session, whichever test (of whichever xdist process) asks first."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, made = shared / name, shared / f"{name}.made"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
+def small_date_in(factory: pytest.TempPathFactory) -> Path:
+    """Return the working directory of the small date, simulated and reduced."""
+    return made_once(factory, "small_date", make_small_date)
+
+
+def make_small_date(folder: Path) -> None:
+    snakemake(folder, "--", f"simulated/{SMALL_DATE}/truth.json", configs=SMALL)
+    snakemake(folder, "--", f"report/{SMALL_DATE}/index.html", configs=SMALL)
 
 
 def checkout(folder: Path) -> Path:
