@@ -1,11 +1,15 @@
 """DSA-110 continuum: raw visibilities to calibrated images, light curves and mosaics."""
 
+import gc
 import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 min_version("9.0")
+
+# A plan is many objects that live on: looking for garbage among them took a sixth of the time.
+gc.set_threshold(100_000)
 
 BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "scripts"))

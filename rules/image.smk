@@ -31,22 +31,25 @@ rule image_group:
         "Image of {wildcards.group}"
     shell:
         # A rejected set holds the labelled empty image instead of visibilities. WSClean 3.2 renamed
-        # the option of its w-gridder.
+        # the option of its w-gridder. It writes its command line into the images, hence the link.
         """
         exec >{log:q} 2>&1
         part=images/{wildcards.date}/.{wildcards.group}.part
         rm -rf "$part" && mkdir -p "$part"
         scratch=$(mktemp -d -p {resources.tmpdir:q})
         trap 'rm -rf "$scratch" "$part"' EXIT
+        ln -s "$scratch" "$part/scratch"
         if [ -e {input.calibrated_ms:q}/rejected.fits ]; then
             for product in {params.products}; do
                 cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-$product.fits"
             done
         else
-            gridder="-gridder wgridder"
-            wsclean -version | grep -q 'version 3\\.[01]\\.' && gridder=-use-wgridder
+            case "$(wsclean -version)" in
+                *"version 3.0."* | *"version 3.1."*) gridder=-use-wgridder ;;
+                *) gridder="-gridder wgridder" ;;
+            esac
             timeout --kill-after=30 {resources.runtime}m \
-                wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$scratch" \
+                wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$part/scratch" \
                 -name "$part/wsclean" {input.calibrated_ms:q}
         fi
         for product in {params.products}; do

@@ -1,4 +1,4 @@
-"""The record of what a date's raw files are: groups, what is wrong with them, calibrators, mosaics."""
+"""The record of what a date's raw files are: groups and their faults, calibrators, mosaics."""
 
 from pathlib import Path
 from typing import Any

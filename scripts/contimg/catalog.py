@@ -298,11 +298,12 @@ def _query(path: Path, query: str, values: tuple[float, ...]) -> pd.DataFrame:
         raise ValueError(f"{path}: no such catalogue; make it with the rule build_catalog")
     with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)) as database:
         try:
-            return pd.read_sql_query(query, database, params=values, dtype=COLUMN_TYPES)
+            rows = pd.read_sql_query(query, database, params=values)
         except (pd.errors.DatabaseError, sqlite3.DatabaseError) as error:
             raise ValueError(
                 f"{path}: not a master catalogue ({error}); remove it and make it again"
             ) from error
+    return rows.astype({name: COLUMN_TYPES[name] for name in rows if name in COLUMN_TYPES})
 
 
 def _neighbours(rows: pd.DataFrame, others: pd.DataFrame, radius_arcsec: float) -> list[list[int]]:

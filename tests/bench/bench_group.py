@@ -82,7 +82,7 @@ def steps() -> Iterator[Step]:
     )  # fmt: skip
     yield Step(
         "flag_group", SCIENCE, science, raw,
-        (["cp", "-r", raw, "plain/flagged.ms"], ["aoflagger", "-j", THREADS, "plain/flagged.ms"]),
+        (["cp", "-r", raw, "plain/flagged.ms"], aoflagger("plain/flagged.ms")),
         ("plain/flagged.ms",),
     )  # fmt: skip
     yield Step(
@@ -117,6 +117,17 @@ def steps() -> Iterator[Step]:
         "measure_photometry", SCIENCE, fluxes, "images",
         ([*PLAIN, "photometry", f"{image}.image.fits", f"{image}.rms.fits", fluxes],),
     )  # fmt: skip
+
+
+def aoflagger(ms: str) -> list[str]:
+    """AOFlagger with its generic strategy, told to keep the flags that are there."""
+    program = Path(shutil.which("aoflagger") or sys.exit("no aoflagger on the PATH")).resolve()
+    generic = program.parents[1] / "share" / "aoflagger" / "strategies" / "generic-default.lua"
+    setting = "exclude_original_flags = "
+    Path("plain/generic.lua").write_text(
+        generic.read_text().replace(f"{setting}false", f"{setting}true")
+    )
+    return ["aoflagger", "-j", THREADS, "-strategy", "plain/generic.lua", ms]
 
 
 def wsclean(name: str, ms: str) -> list[str]:

@@ -138,7 +138,7 @@ def photometry(image: Path, rms: Path, fluxes: Path) -> None:
     assert np.isfinite(measured).all()
 
 
-def casa():  # noqa: ANN201
+def casa():
     """casatasks without a network."""
     from contimg.casa import casatasks
 
@@ -156,7 +156,7 @@ def reference(ms: Path) -> str:
     return str(names.index(REFERENCE))
 
 
-def box_pixels(header) -> int:  # noqa: ANN001
+def box_pixels(header) -> int:
     """Side of the boxes in which noise is estimated: 30 beams, as in the workflow."""
     return round(30 * header["BMAJ"] / header["CDELT2"])
 
@@ -174,12 +174,12 @@ def boxes(data: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def gaussian(header):  # noqa: ANN001, ANN201
+def gaussian(header):
     """The restoring beam as a function of (rows, columns), flux and position, in pixels."""
     angle = np.radians(header["BPA"])
     sigma = np.array([header["BMAJ"], header["BMIN"]]) / header["CDELT2"] / np.sqrt(8 * np.log(2))
 
-    def kernel(places, flux, x, y):  # noqa: ANN001, ANN202
+    def kernel(places, flux, x, y):
         dx, dy = -(places[1] - x), places[0] - y
         along = dy * np.cos(angle) + dx * np.sin(angle)
         across = -dy * np.sin(angle) + dx * np.cos(angle)

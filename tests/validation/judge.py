@@ -186,8 +186,7 @@ def away_from_sources(image: Image, sources: pd.DataFrame) -> NDArray[np.bool_]:
     for x0, y0 in zip(x, y, strict=True):
         low = [max(int(v - reach), 0) for v in (y0, x0)]
         near = tuple(
-            slice(start, max(int(v + reach) + 2, 0))
-            for start, v in zip(low, (y0, x0), strict=True)
+            slice(start, max(int(v + reach) + 2, 0)) for start, v in zip(low, (y0, x0), strict=True)
         )
         away[near] &= np.hypot(rows[near] - y0, columns[near] - x0) > reach
     return away
@@ -249,6 +248,22 @@ def image_fluxes(folder: Path, date: str, group: str) -> pd.DataFrame:
     truth = read_sources(folder / f"simulated/{date}/truth.h5", group)
     measured, _ = read_table(folder / f"photometry/{date}/{group}.parquet")
     return judged_fluxes(measured, lone_sources(image, truth))
+
+
+def gain_transfer(folder: Path, date: str, group: str) -> float:
+    """What the drift of the true gains since the calibrator does to an image's flux scale.
+
+    The mean over baselines of true over applied gain, from the truth alone: 1 without a drift.
+    """
+    chosen = json.loads((folder / f"ms/calibrated/{date}/{group}.ms.json").read_text())
+    tables = Path(chosen["figures"]["tables"]["gcal"])
+    with h5py.File(folder / f"simulated/{tables.parent.name}/truth.h5") as file:
+        solved = file[tables.stem]["gains"][:]
+    with h5py.File(folder / f"simulated/{date}/truth.h5") as file:
+        live = file[group]["live"][:]
+        change = file[group]["gains"][live] / solved[live]
+    first, second = np.triu_indices(len(change), 1)
+    return float((change[first] * change[second].conj()).real.mean())
 
 
 def mosaic_figures(folder: Path, date: str, name: str, group: str) -> tuple[pd.DataFrame, float]:
