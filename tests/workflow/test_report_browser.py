@@ -130,6 +130,16 @@ def test_a_page_opens_without_requests_and_without_complaints(name, request, tmp
     assert (pixels < 100).mean() > 0.005, "the page is blank"
 
 
+@pytest.mark.parametrize("page", ["report/index.html", "report/2025-10-01/index.html"])
+def test_the_observations_own_pages_are_whole(page, observation, tmp_path):
+    copy = tmp_path / "page.html"
+    shutil.copy(observation / page, copy)
+    seen = look(copy, tmp_path)
+    assert seen["images"] >= 4 and seen["broken"] == 0
+    assert seen["wider"] <= 0, "the page is wider than 1280 pixels"
+    assert "2025-10-01" in seen["text"]
+
+
 def test_a_request_would_have_been_noticed(tmp_path):
     page = tmp_path / "page.html"
     page.write_text('<!DOCTYPE html><body><img src="http://outside.invalid/a.png"></body>')
