@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from casacore import tables
 from numpy.typing import NDArray
@@ -155,6 +156,37 @@ def fractions(ms: Path, where: NDArray[np.bool_], strength: float) -> Result:
     )
 
 
+def flags_by_baseline(ms: Path) -> tuple[NDArray[np.bool_], list[tuple[int, int]]]:
+    """Return flags (n_times, n_baselines, n_channels) of cross-correlations, and their stations.
+
+    A sample is flagged when either of its polarizations is.
+    """
+    with tables.table(str(ms / "ANTENNA"), ack=False) as table:
+        station = [int(name.split("-")[-1]) for name in table.getcol("NAME")]
+    with tables.table(str(ms), ack=False) as table:
+        flags = table.getcol("FLAG").any(axis=-1)
+        first, second = table.getcol("ANTENNA1"), table.getcol("ANTENNA2")
+        times = np.unique(table.getcol("TIME"), return_inverse=True)[1]
+    cross = first != second
+    pairs, baseline = np.unique(np.stack([first, second])[:, cross], axis=1, return_inverse=True)
+    ordered = np.zeros((times.max() + 1, pairs.shape[1], flags.shape[1]), dtype=bool)
+    ordered[times[cross], baseline.ravel()] = flags[cross]
+    return ordered, [(station[i], station[j]) for i, j in pairs.T]
+
+
+def true_interference(
+    truth_h5: Path, group: str, baselines: list[tuple[int, int]]
+) -> NDArray[np.bool_]:
+    """Return where interference is, (n_times, n_baselines, n_channels), from the truth."""
+    with h5py.File(truth_h5) as file:
+        part = file[group]
+        strength, seen = part["rfi_inr_each"][:], part["rfi_seen"][:]
+        stations = zip(part["station_1"][:], part["station_2"][:], strict=True)
+        number = {frozenset(map(int, pair)): i for i, pair in enumerate(stations)}
+    order = [number[frozenset(pair)] for pair in baselines]
+    return np.einsum("itc,ib->tbc", strength > 0, seen[:, order]) > 0
+
+
 def measured(simulation: Simulation, clean: Path, spec: dict[str, Any]) -> Iterator[Result]:
     """Yield the result for each strength of one kind of interference."""
     where = occupied(spec, simulation, np.random.default_rng(1)) > 0
@@ -175,6 +207,7 @@ def main() -> None:
     parser.add_argument("--field", choices=sorted(FIELDS), action="append")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("simulator").setLevel(logging.WARNING)
     passed = True
     logger.info(
         "shape | field | kind | strength | detected | clean flagged | autos: detected | clean"

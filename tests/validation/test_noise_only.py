@@ -14,8 +14,6 @@ from figures import record
 from conftest import ROOT, snakemake
 from contimg.fits import read_image
 
-pytestmark = pytest.mark.xdist_group("noise_only")
-
 DATE = "2025-10-08"
 HERE = Path(__file__).parent
 DEEP = [ROOT / "config" / "demo.yaml", HERE / "deep.yaml"]

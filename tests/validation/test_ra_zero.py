@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
-from astropy.wcs import WCS
 from figures import record
 from gains import compare_gains
 
@@ -22,8 +20,6 @@ from contimg.calibration_table import read_gains
 from contimg.fits import read_image
 from contimg.status import read_status
 from contimg.tables import read_table
-
-pytestmark = pytest.mark.xdist_group("ra_zero")
 
 DATE = "2025-10-08"
 CONFIGS = [ROOT / "config" / "demo.yaml", Path(__file__).with_name("ra0.yaml")]
@@ -49,8 +45,8 @@ def groups(folder: Path) -> list[str]:
 
 def peak_offset_arcsec(path: Path, ra_deg: float, dec_deg: float) -> float:
     """Distance of the brightest pixel within 1.5 arcmin of a place from it."""
-    with fits.open(path) as hdus:
-        wcs, data = WCS(hdus[0].header).celestial, hdus[0].data.squeeze()
+    image = read_image(path)
+    wcs, data = image.wcs, image.data
     place = SkyCoord(ra_deg, dec_deg, unit="deg")
     x, y = (float(value) for value in wcs.world_to_pixel(place))
     reach = int(0.025 / abs(wcs.wcs.cdelt[1]))

@@ -5,11 +5,10 @@ The smallest set of `rfi.py`; `tools/validate` measures the full table.
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rfi
 from figures import record
-
-pytestmark = pytest.mark.xdist_group("rfi")
 
 SHAPE = "64 channels x 6"
 
@@ -28,3 +27,20 @@ def test_interference_is_detected_and_clean_samples_are_kept(clean, kind: str, m
     for result in rfi.measured(simulation, Path(ms), rfi.KINDS[kind]):
         record(f"RFI: {SHAPE}, {field}, {kind}", result)
         assert result.passes, result
+
+
+def test_flags_of_the_shared_observation(observation: Path) -> None:
+    """Of all its groups: the flags that lie on interference, and those that lie on nothing."""
+    hits: list[np.ndarray] = []
+    rest: list[np.ndarray] = []
+    for ms in sorted(observation.glob("ms/science/*/*.ms")):
+        date, group = ms.parent.name, ms.stem
+        flags, present = rfi.flags_by_baseline(ms)
+        where = rfi.true_interference(observation / f"simulated/{date}/truth.h5", group, present)
+        used = ~flags.all(axis=(0, 1))  # missing subbands are flagged from the start
+        hits.append(flags[..., used][where[..., used]])
+        rest.append(flags[..., used][~where[..., used]])
+    detected, clean = np.concatenate(hits).mean(), np.concatenate(rest).mean()
+    record("RFI: shared observation", {"detected": detected, "clean": clean})
+    assert detected > rfi.WANTED_DETECTED
+    assert clean < rfi.ALLOWED_CLEAN

@@ -48,23 +48,30 @@ def test_flux_scale_is_that_of_the_sky(ratios: pd.DataFrame) -> None:
 
 
 def test_flux_scale_has_no_trend_with_the_beam(ratios: pd.DataFrame) -> None:
-    """Without the beam's drift and band average, it is 2 % over the beam; without a beam, 230 %."""
+    """A dish taken for 1 % smaller than it is would tilt it by 2 %."""
     slope, err = (getattr(judge.fluxes(ratios), name) for name in ("slope", "slope_err"))
     record("trend from beam 0.3 to 1", {"trend": slope * BEAM_RANGE, "err": err * BEAM_RANGE})
     assert err * BEAM_RANGE < 0.01
+    assert abs(slope) * BEAM_RANGE < 0.01
     assert abs(slope) < 2 * err
 
 
-@pytest.mark.parametrize("date", ["2025-10-01", "2025-10-04", "2025-10-08"])
-def test_mosaic_agrees_with_the_sky(observation: Path, date: str) -> None:
-    tile = next(group for day, group in judge.science_groups(observation) if day == date)
-    rows, scatter = judge.mosaic_figures(observation, date, "field_transit", tile)
-    found = judge.fluxes(rows)
-    record(f"mosaic of {date}", {**asdict(found), "scatter_over_rms_map": scatter})
-    assert found.n > 15
-    assert found.median == pytest.approx(1, abs=0.02)
-    assert found.mean == pytest.approx(1, abs=0.02)
-    assert scatter == pytest.approx(1, abs=0.2)
+def test_mosaics_agree_with_the_sky(observation: Path) -> None:
+    """All of them by the median; each by the mean, which noise moves less."""
+    tiles = dict(judge.science_groups(observation))
+    assert len(tiles) == 3
+    parts = []
+    for date, tile in tiles.items():
+        rows, scatter = judge.mosaic_figures(observation, date, "field_transit", tile)
+        found = judge.fluxes(rows)
+        record(f"mosaic of {date}", {**asdict(found), "scatter_over_rms_map": scatter})
+        assert found.n > 15
+        assert found.mean == pytest.approx(1, abs=0.02), date
+        assert scatter == pytest.approx(1, abs=0.2), date
+        parts.append(rows)
+    together = judge.fluxes(pd.concat(parts))
+    record("mosaics together", together)
+    assert together.median == pytest.approx(1, abs=0.02)
 
 
 def test_constant_sources_stay_constant(observation: Path) -> None:
