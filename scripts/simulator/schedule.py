@@ -89,7 +89,10 @@ def make_group(index: int, jd: float, label: str, date: str, simulation: Simulat
 
 
 def is_observed(field: Settings, date: str) -> bool:
-    """Whether a field is on a date's schedule: `dates` is all, a list, or a mapping of `except` to a list."""
+    """Whether a field is on a date's schedule.
+
+    Its `dates` is all, a list, or a mapping of `except` to a list.
+    """
     dates: Any = field.get("dates", "all")
     if dates == "all":
         return True
