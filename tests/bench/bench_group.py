@@ -71,7 +71,7 @@ class Cost:
 def steps() -> Iterator[Step]:
     """The steps in order. The plain way of one reads what the workflow made in the one before."""
     raw, science = f"ms/raw/{DATE}/{SCIENCE}.ms", f"ms/science/{DATE}/{SCIENCE}.ms"
-    solve = f"cal/{DATE}/{CALIBRATOR}.solve.ms"
+    calibrator, solve = f"ms/science/{DATE}/{CALIBRATOR}.ms", f"cal/{DATE}/{CALIBRATOR}.solve.ms"
     calibrated = f"ms/calibrated/{DATE}/{SCIENCE}.ms"
     image = f"images/{DATE}/{SCIENCE}"
     fluxes = f"photometry/{DATE}/{SCIENCE}.parquet"
@@ -86,9 +86,9 @@ def steps() -> Iterator[Step]:
         ("plain/flagged.ms",),
     )  # fmt: skip
     yield Step(
-        "predict_model", CALIBRATOR, solve, f"ms/science/{DATE}/{CALIBRATOR}.ms",
-        ([*PLAIN, "predict", solve],), is_science=False,
-        needs=f"ms/science/{DATE}/{CALIBRATOR}.ms",
+        "predict_model", CALIBRATOR, solve, calibrator,
+        (["cp", "-r", "--no-preserve=mode", calibrator, "plain/solve.ms"], [*PLAIN, "predict", "plain/solve.ms"]),
+        ("plain/solve.ms",), needs=calibrator, is_science=False,
     )  # fmt: skip
     yield Step(
         "solve_bandpass", CALIBRATOR, f"cal/{DATE}/{CALIBRATOR}.bcal", solve,
@@ -191,10 +191,14 @@ def ours(step: Step) -> Cost:
 
 def plain(step: Step) -> Cost:
     """Run the plain way, on the same input."""
-    for path in step.makes:
-        shutil.rmtree(path, ignore_errors=True)
+    remove(step.makes)
     warm(step.reads)
     return measured(step.plain)
+
+
+def remove(paths: tuple[str, ...]) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def warm(path: str) -> None:
@@ -213,6 +217,7 @@ def run(repeats: int) -> dict[str, tuple[Step, Cost, Cost]]:
         pairs = [(ours(step), plain(step)) for _ in range(repeats)]
         best = [min((pair[way] for pair in pairs), key=lambda one: one.wall_s) for way in (0, 1)]
         found[step.rule] = (step, *best)
+        remove(tuple(path for path in step.makes if path.endswith(".ms")))
         logger.info(
             "%-20s ours %6.1f s %5.0f MB   plain %6.1f s %5.0f MB   load %.1f",
             step.rule, best[0].wall_s, best[0].peak_mb, best[1].wall_s, best[1].peak_mb,

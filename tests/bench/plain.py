@@ -26,22 +26,26 @@ def convert(ms: Path, *files: Path) -> None:
 
 
 def predict(solve_ms: Path) -> None:
-    """Predict a model image onto all rows and channels with ducc0's w-gridder; kept in memory."""
+    """Predict a model image onto all rows and channels with ducc0's w-gridder: MODEL_DATA."""
     from casacore import tables
     from ducc0.wgridder.experimental import dirty2vis
 
-    with tables.table(str(solve_ms), ack=False) as table:
-        uvw = table.getcol("UVW")
     with tables.table(f"{solve_ms}::SPECTRAL_WINDOW", ack=False) as window:
         freq_hz = window.getcell("CHAN_FREQ", 0)
     model = np.zeros((PIXELS, PIXELS), dtype=np.float32)
     model[tuple(np.random.default_rng(1).integers(0, PIXELS, (2, 40)))] = 1.0
     pixel_rad = np.radians(SCALE_ARCSEC / 3600)
-    visibilities = dirty2vis(
-        uvw=uvw, freq=freq_hz, dirty=model, pixsize_x=pixel_rad, pixsize_y=pixel_rad,
-        epsilon=1e-4, do_wgridding=True, divide_by_n=False, nthreads=2,
-    )  # fmt: skip
-    assert visibilities.shape == (len(uvw), len(freq_hz))
+    with tables.table(str(solve_ms), readonly=False, ack=False) as table:
+        visibilities = dirty2vis(
+            uvw=table.getcol("UVW"), freq=freq_hz, dirty=model,
+            pixsize_x=pixel_rad, pixsize_y=pixel_rad,
+            epsilon=1e-4, do_wgridding=True, divide_by_n=False, nthreads=2,
+        )  # fmt: skip
+        column = tables.makecoldesc("MODEL_DATA", table.getcoldesc("DATA"))
+        table.addcols(column, {**table.getdminfo("DATA"), "NAME": "TiledModel"})
+        for start in range(0, len(visibilities), 4096):
+            part = visibilities[start : start + 4096, :, None]
+            table.putcol("MODEL_DATA", np.repeat(part, 2, axis=2), start, len(part))
 
 
 def bandpass(solve_ms: Path, phases: Path, bcal: Path) -> None:
