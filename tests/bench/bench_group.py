@@ -87,7 +87,10 @@ def steps() -> Iterator[Step]:
     )  # fmt: skip
     yield Step(
         "predict_model", CALIBRATOR, solve, calibrator,
-        (["cp", "-r", "--no-preserve=mode", calibrator, "plain/solve.ms"], [*PLAIN, "predict", "plain/solve.ms"]),
+        (
+            ["cp", "-r", "--no-preserve=mode", calibrator, "plain/solve.ms"],
+            [*PLAIN, "predict", "plain/solve.ms"],
+        ),
         ("plain/solve.ms",), needs=calibrator, is_science=False,
     )  # fmt: skip
     yield Step(
