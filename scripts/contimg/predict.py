@@ -53,7 +53,8 @@ def antenna_positions(
         np.add.at(normal, (one, one), 1.0)
         np.add.at(normal, (one, other), -1.0)
         np.add.at(sums, one, sign * uvw_m)
-    position = np.linalg.pinv(normal, hermitian=True) @ sums
+    # The common position is free: its eigenvalue is 0 but for rounding, the others are 1 and more.
+    position = np.linalg.pinv(normal, rcond=1e-9, hermitian=True) @ sums
     residual = np.abs(position[first] - position[second] - uvw_m).max(initial=0.0)
     return position, first, second, float(residual)
 
