@@ -5,9 +5,7 @@ group that a target needs, names and one small header a group are read then, and
 life of the process. `index_date` writes the same for people.
 """
 
-import itertools
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -95,27 +93,28 @@ class Inventory:
         return {name: self.config[name] for name in SETTINGS}
 
     @cached_property
-    def names(self) -> dict[str, list[str]]:
-        """All names in incoming, by their first ten characters: a raw file's date."""
-        incoming = Path(self.config["incoming"])
-        found = defaultdict(list)
-        if incoming.is_dir():
-            for name in os.listdir(incoming):  # noqa: PTH208  (a million names)
-                found[name[:10]].append(name)
-        return dict(found)
+    def names(self) -> list[str]:
+        """All names in incoming; a million of them, in an archive."""
+        incoming = self.config["incoming"]
+        return os.listdir(incoming) if Path(incoming).is_dir() else []  # noqa: PTH208
+
+    @cache  # noqa: B019  (one inventory a process)
+    def names_of(self, date: str) -> list[str]:
+        """The names in incoming that begin with a date."""
+        return [name for name in self.names if name.startswith(date)]
 
     @cached_property
     def standard_groups(self) -> list[Group]:
         """Standard UVH5 files: each is a whole group."""
-        names = itertools.chain.from_iterable(self.names.values())
         return [
             self._group([self._path(name)], subbands=frozenset({0}), wanted=1, needed=1)
-            for name in sorted(name for name in names if name.endswith(STANDARD_SUFFIX))
+            for name in sorted([name for name in self.names if name.endswith(STANDARD_SUFFIX)])
         ]
 
     def dates(self) -> list[str]:
         """Return the dates that raw names speak of, ascending."""
-        named = {start for start, names in self.names.items() if any(map(parse_raw_name, names))}
+        starts = {name[:10] for name in self.names}
+        named = {start for start in starts if any(map(parse_raw_name, self.names_of(start)))}
         return sorted(named | {date_of_group(group.name) for group in self.standard_groups})
 
     def all_groups(self, date: str) -> list[Group]:
@@ -170,7 +169,7 @@ class Inventory:
         """Return the files named for a date that are not taken, and why."""
         return [
             {"file": name, "reason": reason}
-            for name in sorted(self.names.get(date, []))
+            for name in sorted(self.names_of(date))
             if (reason := strange_name(Path(name)))
         ]
 
@@ -243,7 +242,7 @@ class Inventory:
         return Path(self.config["incoming"]) / name
 
     def _raw_names(self, dates: Iterable[str]) -> list[RawName]:
-        named = (parse_raw_name(name) for date in dates for name in self.names.get(date, []))
+        named = (parse_raw_name(name) for date in dates for name in self.names_of(date))
         return [name for name in named if name is not None]
 
     def _clusters(self, names: list[RawName]) -> list[list[RawName]]:
