@@ -37,7 +37,7 @@ check: $(STAMP)  ## linters, formatters, types, the workflow's own lint
 	@tools/check
 
 bench: setup  ## time and memory at full size, beside the plain way
-	python -m pytest tests/bench -q -s -p no:xdist
+	@tools/bench
 
 validate: setup  ## the accuracies of docs/validation.md, measured again
 	@tools/validate

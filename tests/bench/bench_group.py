@@ -140,7 +140,9 @@ def wsclean(name: str, ms: str) -> list[str]:
 
     version = subprocess.run(["wsclean", "-version"], capture_output=True, text=True, check=False)
     old = re.search(r"version 3\.[01]\.", version.stdout)
-    imaging = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["imaging"]
+    imaging: dict[str, object] = {}
+    for config in (ROOT / "config" / "config.yaml", CONFIG):
+        imaging |= yaml.safe_load(config.read_text()).get("imaging", {})
     gridder = ["-use-wgridder"] if old else ["-gridder", "wgridder"]
     return ["wsclean", *wsclean_arguments(imaging), *gridder, "-j", THREADS, "-name", name, ms]
 
