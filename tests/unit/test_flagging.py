@@ -3,7 +3,6 @@
 tests/validation/rfi.py measures it at length.
 """
 
-import shutil
 import subprocess
 from dataclasses import replace
 
@@ -16,8 +15,6 @@ from contimg.convert import convert
 
 NOISE_JY = 1.0
 STRONG = 8.0
-
-pytestmark = pytest.mark.skipif(shutil.which("aoflagger") is None, reason="no aoflagger here")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Forced photometry against injected sources and an independent, slow implementation."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -75,7 +74,6 @@ def test_agrees_with_the_formula_done_slowly(ratio, bmaj, pa, dx, dy, seed) -> N
     assert row["flux_jy"] == pytest.approx(slow_flux(image, x, y, rms), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.skipif(shutil.which("wsclean") is None, reason="wsclean is not on the PATH")
 def test_source_restored_by_wsclean_has_its_flux(tmp_path: Path) -> None:
     """WSClean's own restoring beam, elongated 3:1, off centre: its width, angle and sign."""
     n, header = 512, sin_header(shape=(512, 512), cell_arcsec=18.0, beam=Beam(0.05, 0.0167, 25.0))

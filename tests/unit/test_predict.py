@@ -1,6 +1,5 @@
 """Predicted visibilities are those that pyuvdata's convention, and WSClean, give a source."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -55,7 +54,6 @@ def test_model_is_what_pyuvdata_wrote_for_the_source(modelled: Path) -> None:
     np.testing.assert_allclose(model, data, atol=1e-5)
 
 
-@pytest.mark.skipif(shutil.which("wsclean") is None, reason="WSClean is not installed")
 def test_wsclean_images_the_model_where_the_source_is(modelled: Path, tmp_path: Path) -> None:
     command = "wsclean -j 1 -no-update-model-required -data-column MODEL_DATA -niter 0"
     command += " -size 600 600 -scale 8asec -name source"
