@@ -18,8 +18,8 @@ rule normalise_lightcurves:
         "../envs/python.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         options=config["normalisation"],
         code=code("normalise_lightcurves"),
@@ -42,8 +42,8 @@ rule measure_variability:
         "../envs/python.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         options={**config["variability"], "ese": config["ese"]},
         code=code("measure_variability"),
@@ -67,8 +67,8 @@ rule find_ese_candidates:
         "../envs/python.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         options=config["ese"],
         code=code("find_ese_candidates"),

@@ -14,12 +14,14 @@ rule predict_model:
         "logs/{date}/predict_model/{group}.log",
     benchmark:
         "benchmarks/{date}/predict_model/{group}.jsonl"
+    group:
+        solving_job
     conda:
         "../envs/python.yaml"
     threads: threads_of("predict_model")
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(800, per_raw_gb=300),
+        runtime=growing(5, per_raw_gb=5),
     params:
         calibrator=lambda wildcards: inventory.calibrator_of(wildcards.group),
         calibration=config["calibration"],
@@ -42,12 +44,14 @@ rule solve_delay:
         "logs/{date}/solve_delay/{group}.log",
     benchmark:
         "benchmarks/{date}/solve_delay/{group}.jsonl"
+    group:
+        solving_job
     conda:
         "../envs/casa.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(800, per_raw_gb=600),
+        runtime=growing(5, per_raw_gb=10),
     params:
         calibration=config["calibration"],
         code=code("solve_delay"),
@@ -75,12 +79,14 @@ rule solve_bandpass:
         "logs/{date}/solve_bandpass/{group}.log",
     benchmark:
         "benchmarks/{date}/solve_bandpass/{group}.jsonl"
+    group:
+        solving_job
     conda:
         "../envs/casa.yaml"
     threads: threads_of("solve_bandpass")
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(800, per_raw_gb=600),
+        runtime=growing(5, per_raw_gb=10),
     params:
         calibration=config["calibration"],
         code=code("solve_bandpass"),
@@ -104,12 +110,14 @@ rule solve_gains:
         "logs/{date}/solve_gains/{group}.log",
     benchmark:
         "benchmarks/{date}/solve_gains/{group}.jsonl"
+    group:
+        solving_job
     conda:
         "../envs/casa.yaml"
     threads: threads_of("solve_gains")
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(800, per_raw_gb=600),
+        runtime=growing(5, per_raw_gb=10),
     params:
         calibration=config["calibration"],
         code=code("solve_gains"),
@@ -134,8 +142,8 @@ rule choose_calibration:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         date="{date}",
         declination_deg=lambda wildcards: inventory.declination_deg(wildcards.date),
@@ -159,12 +167,14 @@ rule apply_calibration:
         "logs/{date}/apply_calibration/{group}.log",
     benchmark:
         "benchmarks/{date}/apply_calibration/{group}.jsonl"
+    group:
+        science_job
     conda:
         "../envs/casa.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(800, per_raw_gb=300),
+        runtime=growing(5, per_raw_gb=5),
     params:
         averaging=config["averaging"],
         flagging=config["flagging"],

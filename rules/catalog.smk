@@ -18,8 +18,8 @@ rule build_catalog:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         surveys=paths_of(SURVEYS),
         options=config["catalog"],
@@ -43,8 +43,8 @@ rule build_calibrator_list:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         calibrators_text=path_of(config["calibration"]["calibrator_list"]),
         code=code("build_calibrator_list", files=[config["calibration"]["calibrator_list"]]),

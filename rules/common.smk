@@ -1,7 +1,9 @@
 # Look-ups that rules share: the checkout's files, code digests, and what the raw files' names and
 # headers say. Nothing is read before a target asks for it, and nothing is written.
 
-from contimg.checkout import located
+from snakemake.settings.types import DeploymentMethod
+
+from contimg.checkout import identity_of_container, located
 from contimg.codedigest import code_digest as digest_of_code
 from contimg.configuration import ConfigurationError, validated
 from contimg.digests import digest_of_file, digest_of_value
@@ -54,10 +56,51 @@ def code(rule, *libraries, files=()):
     return digests
 
 
+# Shell rules begin with these functions; their digest is among the rules' params.
+SHELL_FILE = "rules/functions.sh"
+SHELL_FUNCTIONS = (BASE / SHELL_FILE).read_text()
+
+
 def threads_of(name):
     if config["reproducible"] and name == "image_group":
         return 1
     return config["threads"].get(name, 1)
+
+
+def growing(fixed, per_raw_gb=0, per_megapixel=0):
+    """A resources function: grows with the group's raw files, the image, and with each attempt."""
+
+    def amount(wildcards, attempt):
+        raw_gb = inventory.raw_gb(wildcards.group) if per_raw_gb else 0
+        megapixels = config["imaging"]["size"] ** 2 / 1e6
+        return attempt * round(fixed + per_raw_gb * raw_gb + per_megapixel * megapixels)
+
+    return amount
+
+
+# On a cluster all rules of one science group are one job; a calibrator's group has a job of its own
+# for what comes before the date's calibration.
+
+
+def science_job(wildcards):
+    return f"science_{wildcards.group}"
+
+
+def solving_job(wildcards):
+    calibrators = inventory.calibrator_groups(wildcards.group[:10])
+    return f"solve_{wildcards.group}" if wildcards.group in calibrators else science_job(wildcards)
+
+
+CONTAINER = config["software"]["container"]
+if is_ours(CONTAINER):
+    CONTAINER = str(BASE / CONTAINER)
+
+
+def container_of(wildcards):
+    """A params function: which WSClean and AOFlagger; the image's digest, when one is used."""
+    if DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
+        return ""
+    return identity_of_container(CONTAINER)
 
 
 def of_groups(pattern, groups):

@@ -13,12 +13,14 @@ rule convert_group:
         "logs/{date}/convert_group/{group}.log",
     benchmark:
         "benchmarks/{date}/convert_group/{group}.jsonl"
+    group:
+        solving_job
     conda:
         "../envs/python.yaml"
     threads: threads_of("convert_group")
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(600, per_raw_gb=300),
+        runtime=growing(5, per_raw_gb=5),
     params:
         antennas=path_of(config["telescope"]["antennas"]),
         telescope=config["telescope"],
@@ -42,29 +44,35 @@ rule flag_group:
         "logs/{date}/flag_group/{group}.log",
     benchmark:
         "benchmarks/{date}/flag_group/{group}.jsonl"
+    group:
+        solving_job
     container:
-        str(located(config["software"]["container"], BASE))
+        CONTAINER
     threads: threads_of("flag_group")
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(600, per_raw_gb=1200),
+        runtime=growing(5, per_raw_gb=10),
     params:
         strategy=path_of(config["flagging"]["strategy"]),
-        code=code("flag_group", files=[config["flagging"]["strategy"]]),
+        container=container_of,
+        code=code("flag_group", files=[SHELL_FILE, config["flagging"]["strategy"]]),
     message:
         "Interference in {wildcards.group}"
     shell:
         # The strategy goes into the set: a record of what was run, under a path that is no machine's.
         """
         exec >{log:q} 2>&1
-        part={output.ms:q}.part
-        rm -rf "$part" && cp -r --reflink=auto {input.raw_ms:q} "$part"
+        {SHELL_FUNCTIONS}
+        require_whole {input.raw_ms:q}
+        make_part ms/science/{wildcards.date} {wildcards.group}.ms
+        cp -r --reflink=auto {input.raw_ms:q} "$part/ms"
         if grep -q '^ "status": "ok"' {input.raw_status:q}; then
-            cp {params.strategy:q} "$part/aoflagger.lua"
-            timeout --kill-after=30 {resources.runtime}m \
-                aoflagger -j {threads} -strategy "$part/aoflagger.lua" "$part"
+            cp {params.strategy:q} "$part/ms/aoflagger.lua"
+            within {resources.runtime} \
+                aoflagger -j {threads} -strategy "$part/ms/aoflagger.lua" "$part/ms"
         fi
-        find "$part" -type f -exec chmod a-w {{}} +
-        rm -rf {output.ms:q} && mv -T "$part" {output.ms:q}
-        cp {input.raw_status:q} {output.status:q}
+        find "$part/ms" -type f -exec chmod a-w {{}} +
+        copy_status {input.raw_status:q} "$part/ms" {params.container:q} "$part/status.json"
+        rm -rf {output.ms:q} && mv -T "$part/ms" {output.ms:q}
+        mv "$part/status.json" {output.status:q}
         """

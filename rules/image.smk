@@ -17,28 +17,30 @@ rule image_group:
         "logs/{date}/image_group/{group}.log",
     benchmark:
         "benchmarks/{date}/image_group/{group}.jsonl"
+    group:
+        science_job
     container:
-        str(located(config["software"]["container"], BASE))
+        CONTAINER
     threads: threads_of("image_group")
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(600, per_raw_gb=300, per_megapixel=60),
+        runtime=growing(10, per_raw_gb=10, per_megapixel=1),
     params:
         arguments=wsclean_arguments(config["imaging"]),
         products=IMAGE_PRODUCTS,
-        code=code("image_group", "contimg/imaging.py"),
+        container=container_of,
+        code=code("image_group", "contimg/imaging.py", files=[SHELL_FILE]),
     message:
         "Image of {wildcards.group}"
     shell:
         # A rejected set holds the labelled empty image instead of visibilities. WSClean 3.2 renamed
-        # the option of its w-gridder. It writes its command line into the images, hence the link.
+        # the option of its w-gridder. It writes its command line into the images: hence the link to
+        # the scratch folder, whose name is the container's.
         """
         exec >{log:q} 2>&1
-        part=images/{wildcards.date}/.{wildcards.group}.part
-        rm -rf "$part" && mkdir -p "$part"
-        scratch=$(mktemp -d -p {resources.tmpdir:q})
-        trap 'rm -rf "$scratch" "$part"' EXIT
-        ln -s "$scratch" "$part/scratch"
+        {SHELL_FUNCTIONS}
+        require_whole {input.calibrated_ms:q}
+        make_part images/{wildcards.date} {wildcards.group}.imaging
         if [ -e {input.calibrated_ms:q}/rejected.fits ]; then
             for product in {params.products}; do
                 cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-$product.fits"
@@ -48,8 +50,12 @@ rule image_group:
                 *"version 3.0."* | *"version 3.1."*) gridder=-use-wgridder ;;
                 *) gridder="-gridder wgridder" ;;
             esac
-            timeout --kill-after=30 {resources.runtime}m \
-                wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$part/scratch" \
+            make_scratch {resources.tmpdir:q} imaging $(du -sk {input.calibrated_ms:q} | cut -f 1)
+            container={params.container:q}
+            link="$part/scratch${{container:+-$container}}"
+            ln -s "$scratch" "$link"
+            within {resources.runtime} \
+                wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$link" \
                 -name "$part/wsclean" {input.calibrated_ms:q}
         fi
         for product in {params.products}; do
@@ -72,12 +78,14 @@ rule correct_primary_beam:
         "logs/{date}/correct_primary_beam/{group}.log",
     benchmark:
         "benchmarks/{date}/correct_primary_beam/{group}.jsonl"
+    group:
+        science_job
     conda:
         "../envs/python.yaml"
     threads: threads_of("correct_primary_beam")
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=growing(600, per_megapixel=60),
+        runtime=growing(10),
     params:
         beam=config["beam"],
         imaging=config["imaging"],

@@ -17,8 +17,8 @@ rule index_date:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=growing(1000),
+        runtime=growing(20),
     params:
         settings=lambda wildcards: inventory.settings,
         strange_names=lambda wildcards: inventory.strange_names(wildcards.date),

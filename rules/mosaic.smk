@@ -20,8 +20,8 @@ rule build_mosaic:
         "../envs/python.yaml"
     threads: threads_of("build_mosaic")
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=growing(6000),
+        runtime=growing(60),
     params:
         options=config["mosaic"],
         code=code("build_mosaic"),

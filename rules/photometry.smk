@@ -15,12 +15,14 @@ rule measure_photometry:
         "logs/{date}/measure_photometry/{group}.log",
     benchmark:
         "benchmarks/{date}/measure_photometry/{group}.jsonl"
+    group:
+        science_job
     conda:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(600, per_megapixel=60),
+        runtime=growing(10),
     params:
         group="{group}",
         date="{date}",
@@ -49,8 +51,8 @@ rule combine_photometry:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         options=config["photometry"],
         code=code("combine_photometry"),

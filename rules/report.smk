@@ -26,8 +26,8 @@ rule report_date:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         date="{date}",
         code=code("report_date"),
@@ -53,8 +53,8 @@ rule report_archive:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         options=config["report"],
         code=code("report_archive"),

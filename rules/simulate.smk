@@ -20,8 +20,8 @@ rule simulate_date:
         "../envs/python.yaml"
     threads: config["simulation"].get("observation", {}).get("workers", 1)
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
     params:
         antennas=path_of(config["telescope"]["antennas"]),
         surveys=paths_of(SIMULATION_SURVEYS),

@@ -162,6 +162,14 @@ class Inventory:
     def files_of_group(self, name: str) -> list[str]:
         return [str(path) for path in self.group(name).files]
 
+    def raw_gb(self, name: str) -> float:
+        """Return the size of a group's raw files in GB, from its first one; 0 when they are gone."""
+        try:
+            files = self.group(name).files
+        except LookupError:
+            return 0.0
+        return len(files) * files[0].stat().st_size / 1e9
+
     def files_of_date(self, date: str) -> list[str]:
         return [str(path) for group in self.all_groups(date) for path in group.files]
 

@@ -91,6 +91,14 @@ def test_a_group_that_is_not_there_is_named(three_groups: tuple[Path, list[RawGr
         inventory_of(three_groups[0]).group("2025-01-01T00:00:00")
 
 
+def test_a_groups_size_is_that_of_its_files_and_nothing_when_they_are_gone(tmp_path: Path) -> None:
+    group = RawGroup(FIRST_MJD)
+    first = group.write(tmp_path, 0)
+    write_names(tmp_path, group)
+    assert inventory_of(tmp_path).raw_gb(group.name) == 16 * first.stat().st_size / 1e9
+    assert inventory_of(tmp_path / "gone").raw_gb(group.name) == 0
+
+
 def test_a_new_file_changes_its_own_group_only(tmp_path: Path) -> None:
     groups = [RawGroup(FIRST_MJD + number * SPACING_DAYS) for number in range(2)]
     for group in groups:

@@ -1,0 +1,111 @@
+# Functions of the shell rules, put before their commands (rules/common.smk). The container has no
+# Python: here is what contimg.status, contimg.scratch and contimg.time_limit do for the scripts.
+
+running="" scratch="" part=""
+
+# list DIRECTORY: the digest of its listing, as contimg.status.listing.
+list() (
+    cd "$1"
+    find . -type f ! -name .snakemake_timestamp ! -name '.nfs*' ! -name '.fuse_hidden*' \
+        -printf '%s %P\n' |
+        sed -E 's,^[0-9]+ ((.*/)?(HISTORY/.*|table\.lock))$,- \1,' |
+        LC_ALL=C sort | sha256sum | cut -c -64
+)
+
+# require_whole DIRECTORY: end the job if its files are not those that its status lists.
+require_whole() {
+    local expected found
+    expected=$(sed -n -E 's/^ "listing": "([0-9a-f]*)",?$/\1/p' "$1.json")
+    found=$(list "$1")
+    if [ -n "$expected" ] && [ "$found" != "$expected" ]; then
+        echo "$1: not whole: the listing of its files is ${found:0:12}, ${expected:0:12} expected" \
+            "by its .json (a run died that was writing or removing it); remove both and run again"
+        exit 1
+    fi
+}
+
+# copy_status STATUS DIRECTORY CONTAINER TARGET: copy a status, with the listing of a directory and
+# the digest of the container that made it.
+copy_status() {
+    local fields=" \"listing\": \"$(list "$2")\",\n"
+    if [ -n "$3" ]; then fields+=" \"container\": \"$3\",\n"; fi
+    sed -E -e '/^ "(listing|container)": /d' -e "s|^ \"inputs\": |$fields&|" "$1" >"$4"
+}
+
+# make_part DIRECTORY NAME: set `part` to a new hidden folder; what killed runs left there goes.
+make_part() {
+    mkdir -p "$1"
+    rm -rf "$1/.$2".??????.part
+    part=$(mktemp -d -p "$1" --suffix .part ".$2.XXXXXX")
+    trap clean_up EXIT
+    trap 'echo "ended by SIGTERM"; exit 143' TERM
+}
+
+# make_scratch TMPDIR PURPOSE KILOBYTES: set `scratch` to a new folder, in $part for lack of space.
+# The folder is ours as long as a process holds descriptor 9, which is a lock on its .lock.
+make_scratch() {
+    local free attempt
+    remove_abandoned "$1"
+    free=$(df -k --output=avail "$1" | tail -n 1)
+    if [ "$free" -lt "$3" ]; then
+        echo "$1: $free kB free, $3 kB needed: temporary files go to $part"
+        scratch=$part/temporary
+        mkdir "$scratch"
+        return
+    fi
+    for attempt in 1 2 3; do
+        scratch=$(mktemp -d -p "$1" "contimg-$HOSTNAME-$2-XXXXXX")
+        exec 9>>"$scratch/.lock"
+        # Another job may have taken the folder for abandoned before it was locked.
+        if flock -n 9 && [ "$scratch/.lock" -ef /proc/self/fd/9 ]; then return; fi
+    done
+    echo "$scratch: cannot be locked, so it stays if this job is killed"
+}
+
+# remove_abandoned TMPDIR: remove the scratch folders whose owners are dead.
+remove_abandoned() {
+    local folder
+    for folder in "$1/contimg-$HOSTNAME"-*; do
+        if [ -d "$folder" ] && [ ! -L "$folder" ] && [ -O "$folder" ]; then
+            if (flock -n 8 && empty "$folder") 8>>"$folder/.lock"; then rm -rf "$folder" || true; fi
+        fi
+    done
+}
+
+# empty FOLDER: remove what is in it. What a network file system still holds open stays until the
+# next job, which removes the folder.
+empty() {
+    find "$1" -mindepth 1 ! -path "$1/.lock" ! -name '.nfs*' ! -name '.fuse_hidden*' -delete || true
+}
+
+clean_up() {
+    if [ -n "$running" ]; then
+        kill -KILL -- "-$running" "$running" || true
+        wait "$running" || true
+    fi
+    if [ -n "$scratch" ]; then
+        empty "$scratch"
+        exec 9>&-
+        rm -rf "$scratch" || echo "$scratch: left for the next job to remove"
+    fi
+    if [ -n "$part" ]; then rm -rf "$part"; fi
+}
+
+# within MINUTES COMMAND...: run a program and what it starts in a process group of its own, and
+# kill the group 45 s before the rule's runtime ends.
+within() {
+    local limit=$(($1 * 60 - 45 - SECONDS)) start=$SECONDS code=0
+    if [ "$limit" -lt 1 ]; then limit=1; fi
+    shift
+    timeout --kill-after=10 "$limit" "$@" &
+    running=$!
+    wait "$running" || code=$?
+    kill -KILL -- "-$running" 2>/dev/null || true
+    running=""
+    if [ "$code" -ne 0 ] && [ $((SECONDS - start)) -ge "$limit" ]; then
+        echo "time limit of $limit s reached: killed $1 and what it had started"
+    elif [ "$code" -ne 0 ]; then
+        echo "$1 ended with exit code $code"
+    fi
+    return "$code"
+}
