@@ -15,6 +15,9 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "scripts"))
 
 
+from contimg.locks import Held, start_run
+
+
 configfile: str(BASE / "config" / "config.yaml")
 
 
@@ -37,6 +40,15 @@ include: "rules/photometry.smk"
 include: "rules/mosaic.smk"
 include: "rules/archive.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    # From here to its end this process alone writes these dates; scripts/resume.py knows it by that.
+    try:
+        slurm_name = getattr(workflow.scheduler._executor, "run_uuid", "")
+        start_run(Path(), workflow.persistence.all_outputfiles(), slurm_name)
+    except Held as held:
+        sys.exit(f"Snakefile: {held}")
 
 
 rule all:

@@ -17,7 +17,7 @@ rule predict_model:
     group:
         solving_job
     conda:
-        "../envs/python.yaml"
+        "../envs/casa.yaml"
     threads: threads_of("predict_model")
     resources:
         mem_mb=growing(800, per_raw_gb=300),

@@ -1,6 +1,8 @@
 # Look-ups that rules share: the checkout's files, code digests, and what the raw files' names and
 # headers say. Nothing is read before a target asks for it, and nothing is written.
 
+import functools
+
 from snakemake.settings.types import DeploymentMethod
 
 from contimg.checkout import identity_of_container, located
@@ -39,6 +41,11 @@ def paths_of(paths):
     return lambda wildcards, output: [str(located(path, BASE)) for path in paths]
 
 
+def text_of(path):
+    """A params function: what a file says, for a rule whose container does not see the checkout."""
+    return lambda wildcards: located(path, BASE).read_text()
+
+
 def code(rule, *libraries, files=()):
     """A params function: digests of the rule's script and the library it imports, or of its shell
     command and the libraries that help to build it, and of those `files` that the checkout has.
@@ -48,7 +55,7 @@ def code(rule, *libraries, files=()):
         command = workflow.get_rule(rule).shellcmd
         sources = libraries if command else (f"{rule}.py",)
         return [
-            *([digest_of_value(command)] if command else []),
+            *([digest_of_value([command, functions_of_shell_rules()])] if command else []),
             *[digest_of_code(BASE / "scripts" / name, BASE / "scripts") for name in sources],
             *[digest_of_file(BASE / path) for path in files if path and is_ours(path)],
         ]
@@ -56,9 +63,16 @@ def code(rule, *libraries, files=()):
     return digests
 
 
-# Shell rules begin with these functions; their digest is among the rules' params.
-SHELL_FILE = "rules/functions.sh"
-SHELL_FUNCTIONS = (BASE / SHELL_FILE).read_text()
+@functools.cache
+def functions_of_shell_rules():
+    """The functions that shell rules begin with, without comments."""
+    lines = (BASE / "rules" / "functions.sh").read_text().splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+
+
+def shell_functions(wildcards, output):
+    """A params function: those; not recorded, because it asks for the output. `code` has them."""
+    return functions_of_shell_rules()
 
 
 def threads_of(name):

@@ -36,7 +36,6 @@ rule flag_group:
     input:
         raw_ms="ms/raw/{date}/{group}.ms",
         raw_status="ms/raw/{date}/{group}.ms.json",
-        elsewhere=elsewhere(config["flagging"]["strategy"]),
     output:
         ms=directory("ms/science/{date}/{group}.ms"),
         status="ms/science/{date}/{group}.ms.json",
@@ -53,26 +52,27 @@ rule flag_group:
         mem_mb=growing(600, per_raw_gb=1200),
         runtime=growing(5, per_raw_gb=10),
     params:
-        strategy=path_of(config["flagging"]["strategy"]),
+        strategy=text_of(config["flagging"]["strategy"]),
         container=container_of,
-        code=code("flag_group", files=[SHELL_FILE, config["flagging"]["strategy"]]),
+        functions=shell_functions,
+        code=code("flag_group"),
     message:
         "Interference in {wildcards.group}"
     shell:
         # The strategy goes into the set: a record of what was run, under a path that is no machine's.
         """
         exec >{log:q} 2>&1
-        {SHELL_FUNCTIONS}
+        {params.functions}
         require_whole {input.raw_ms:q}
-        make_part ms/science/{wildcards.date} {wildcards.group}.ms
+        make_part ms/science/{wildcards.date:q} {wildcards.group:q}.ms
         cp -r --reflink=auto {input.raw_ms:q} "$part/ms"
         if grep -q '^ "status": "ok"' {input.raw_status:q}; then
-            cp {params.strategy:q} "$part/ms/aoflagger.lua"
+            printf %s {params.strategy:q} >"$part/ms/aoflagger.lua"
             within {resources.runtime} \
                 aoflagger -j {threads} -strategy "$part/ms/aoflagger.lua" "$part/ms"
         fi
         find "$part/ms" -type f -exec chmod a-w {{}} +
-        copy_status {input.raw_status:q} "$part/ms" {params.container:q} "$part/status.json"
+        copy_status {input.raw_status:q} "$part/ms" "$part/status.json" {params.container:q}
         rm -rf {output.ms:q} && mv -T "$part/ms" {output.ms:q}
         mv "$part/status.json" {output.status:q}
         """

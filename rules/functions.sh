@@ -24,12 +24,12 @@ require_whole() {
     fi
 }
 
-# copy_status STATUS DIRECTORY CONTAINER TARGET: copy a status, with the listing of a directory and
+# copy_status STATUS DIRECTORY TARGET [CONTAINER]: copy a status, with the listing of a directory and
 # the digest of the container that made it.
 copy_status() {
     local fields=" \"listing\": \"$(list "$2")\",\n"
-    if [ -n "$3" ]; then fields+=" \"container\": \"$3\",\n"; fi
-    sed -E -e '/^ "(listing|container)": /d' -e "s|^ \"inputs\": |$fields&|" "$1" >"$4"
+    if [ -n "${4:-}" ]; then fields+=" \"container\": \"$4\",\n"; fi
+    sed -E -e '/^ "(listing|container)": /d' -e "s|^ \"inputs\": |$fields&|" "$1" >"$3"
 }
 
 # make_part DIRECTORY NAME: set `part` to a new hidden folder; what killed runs left there goes.
@@ -55,11 +55,14 @@ make_scratch() {
     fi
     for attempt in 1 2 3; do
         scratch=$(mktemp -d -p "$1" "contimg-$HOSTNAME-$2-XXXXXX")
-        exec 9>>"$scratch/.lock"
-        # Another job may have taken the folder for abandoned before it was locked.
-        if flock -n 9 && [ "$scratch/.lock" -ef /proc/self/fd/9 ]; then return; fi
+        if exec 9>>"$scratch/.lock" && flock -n 9 && [ "$scratch/.lock" -ef /proc/self/fd/9 ]; then
+            return
+        fi
+        # Another job took it for abandoned just before it was locked, or there are no locks.
+        rm -rf "$scratch"
     done
-    echo "$scratch: cannot be locked, so it stays if this job is killed"
+    echo "$1: no file locks; temporary files stay if this job is killed"
+    scratch=$(mktemp -d -p "$1" "contimg-$HOSTNAME-$2-XXXXXX")
 }
 
 # remove_abandoned TMPDIR: remove the scratch folders whose owners are dead.
@@ -97,7 +100,7 @@ within() {
     local limit=$(($1 * 60 - 45 - SECONDS)) start=$SECONDS code=0
     if [ "$limit" -lt 1 ]; then limit=1; fi
     shift
-    timeout --kill-after=10 "$limit" "$@" &
+    timeout --kill-after=5 "$limit" "$@" &
     running=$!
     wait "$running" || code=$?
     kill -KILL -- "-$running" 2>/dev/null || true

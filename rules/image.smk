@@ -29,20 +29,21 @@ rule image_group:
         arguments=wsclean_arguments(config["imaging"]),
         products=IMAGE_PRODUCTS,
         container=container_of,
-        code=code("image_group", "contimg/imaging.py", files=[SHELL_FILE]),
+        functions=shell_functions,
+        code=code("image_group", "contimg/imaging.py"),
     message:
         "Image of {wildcards.group}"
     shell:
         # A rejected set holds the labelled empty image instead of visibilities. WSClean 3.2 renamed
         # the option of its w-gridder. It writes its command line into the images: hence the link to
-        # the scratch folder, whose name is the container's.
+        # the scratch folder, whose path names the container.
         """
         exec >{log:q} 2>&1
-        {SHELL_FUNCTIONS}
+        {params.functions}
         require_whole {input.calibrated_ms:q}
-        make_part images/{wildcards.date} {wildcards.group}.imaging
+        make_part images/{wildcards.date:q} {wildcards.group:q}.imaging
         if [ -e {input.calibrated_ms:q}/rejected.fits ]; then
-            for product in {params.products}; do
+            for product in {params.products:q}; do
                 cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-$product.fits"
             done
         else
@@ -52,14 +53,14 @@ rule image_group:
             esac
             make_scratch {resources.tmpdir:q} imaging $(du -sk {input.calibrated_ms:q} | cut -f 1)
             container={params.container:q}
-            link="$part/scratch${{container:+-$container}}"
-            ln -s "$scratch" "$link"
+            link="$part${{container:+/container/$container}}/scratch"
+            mkdir -p "$(dirname "$link")" && ln -s "$scratch" "$link"
             within {resources.runtime} \
                 wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$link" \
                 -name "$part/wsclean" {input.calibrated_ms:q}
         fi
-        for product in {params.products}; do
-            mv "$part/wsclean-$product.fits" images/{wildcards.date}/{wildcards.group}.$product.fits
+        for product in {params.products:q}; do
+            mv "$part/wsclean-$product.fits" images/{wildcards.date:q}/{wildcards.group:q}.$product.fits
         done
         """
 

@@ -1,6 +1,5 @@
 """Write the corrected and averaged visibilities of a group."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from contimg import apply
 from contimg.casa import load_casatasks
 from contimg.fits import write_rejected_image
+from contimg.scratch import scratch_folder
 from contimg.script import run
 from contimg.status import (
     REJECTED_NOTE,
@@ -40,10 +40,10 @@ def main(
     tables = apply.nearest_tables(choice.figures["tables"], science.figures["mid_mjd"])
     apply.check_tables(tables, ms)
     with (
-        tempfile.TemporaryDirectory(dir=scratch, prefix="apply.") as folder,
+        scratch_folder(scratch, 0, calibrated_ms) as folder,
         written_whole(calibrated_ms) as temporary,
     ):
-        library = Path(folder) / "callib.txt"
+        library = folder / "callib.txt"
         library.write_text(apply.calibration_library(tables))
         apply.transform(
             ms, temporary, library, averaging["channels"], averaging["integrations"],

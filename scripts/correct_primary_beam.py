@@ -8,6 +8,7 @@ from astropy.io.fits import Header
 from contimg.beam import Dish, beam_image
 from contimg.checkout import located
 from contimg.fits import Image, pixel_digest, read_image, write_image, write_rejected_image
+from contimg.imaging import container_of
 from contimg.noise import background_and_rms, image_figures
 from contimg.script import run
 from contimg.status import Rejected, read_status, write_status
@@ -37,6 +38,9 @@ def main(
     box = round(background_box_beams * restored.beam.bmaj_deg / restored.pixel_scale_deg)
     _, noise = background_and_rms(left.data, box)
     corrected = np.where(response >= beam["min_response"], restored.data / response, np.nan)
+    container = container_of(restored.header.get("HISTORY", []))
+    if container:
+        restored.header["CONTAINR"] = (container, "image of the container")
     for path, data in ((pbcor, corrected), (rms, noise)):
         write_image(path, data, restored.header)
     write_image(pb, response, dimensionless(restored.header))
@@ -46,6 +50,7 @@ def main(
         inputs={"image": pixel_digest(restored.data)},
         figures={name: observation[name] for name in ("group", "mid_mjd", "ra_deg", "dec_deg")}
         | figures,
+        container=container,
     )
 
 

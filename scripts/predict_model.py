@@ -13,6 +13,7 @@ from contimg.catalog import read_sources
 from contimg.checkout import located
 from contimg.digests import digest_of_arrays
 from contimg.predict import copy_without_autos, fill_model, phase_centre_deg
+from contimg.scratch import scratch_folder
 from contimg.script import run
 from contimg.sky import Sky, aberration_scale, apparent_flux_jy, direction_cosines, model_sky
 from contimg.standard_flux import standard_flux_jy
@@ -40,7 +41,8 @@ def main(
     """
     science = require_ok(ms_status)
     freq_hz = channel_freq_hz(ms)
-    sky = sky_around(ms, calibrator, calibration, catalog, scratch)
+    with scratch_folder(scratch, 0, solve_ms) as folder:
+        sky = sky_around(ms, calibrator, calibration, catalog, folder)
     pointings = np.array(science.figures["pointing"])
     integrations = np.array(science.figures["integration_mjd"])
     dish = dish_of(beam, science.figures["dish_diameter_m"])

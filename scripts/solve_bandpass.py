@@ -1,12 +1,12 @@
 """Solve the bandpass on the calibrator's group."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from contimg import solve
 from contimg.calibration_table import antenna_names
 from contimg.casa import load_casatasks
+from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.status import read_status, reject_directory, require_ok, write_status
 
@@ -31,9 +31,9 @@ def main(
     solved_on = require_ok(solve_status)
     names = antenna_names(solve_ms)
     references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="solve.") as folder:
-        table = Path(folder) / "table.bcal"
-        solve.solve_bandpass(solve_ms, table, references, calibration, kcal, Path(folder))
+    with scratch_folder(scratch, size_bytes(solve_ms) // 4, bcal) as folder:
+        table = folder / "table.bcal"
+        solve.solve_bandpass(solve_ms, table, references, calibration, kcal, folder)
         figures = solve.quality(table, solve.present_antennas(solve_ms))
         digest = solve.publish(table, bcal)
     reason = solve.gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)

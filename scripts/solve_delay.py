@@ -1,12 +1,12 @@
 """Solve the delay of each antenna (only when calibration.delay is enabled)."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from contimg import solve
 from contimg.calibration_table import antenna_names
 from contimg.casa import load_casatasks
+from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.status import reject_directory, require_ok, write_status
 
@@ -28,8 +28,8 @@ def main(
     solved_on = require_ok(solve_status)
     names = antenna_names(solve_ms)
     references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="solve.") as folder:
-        table = Path(folder) / "table.kcal"
+    with scratch_folder(scratch, size_bytes(solve_ms) // 4, kcal) as folder:
+        table = folder / "table.kcal"
         solve.solve_delays(solve_ms, table, calibration["delay"], references)
         figures = solve.quality(table, solve.present_antennas(solve_ms), "FPARAM")
         digest = solve.publish(table, kcal)

@@ -1,6 +1,5 @@
 """Solve amplitude and mean phase of each antenna on the calibrator's group."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from contimg import solve
 from contimg.calibration_table import antenna_names
 from contimg.casa import load_casatasks
 from contimg.closure import closure_phase_deg, corrected_over_model, residual_phase_deg
+from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.status import read_status, reject_directory, require_ok, write_status
 
@@ -34,10 +34,10 @@ def main(
     solved_on, bandpass = require_ok(solve_status), require_ok(bcal_status)
     names = antenna_names(solve_ms)
     references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="solve.") as folder:
-        table = Path(folder) / "table.gcal"
+    with scratch_folder(scratch, size_bytes(solve_ms) // 4, gcal) as folder:
+        table = folder / "table.gcal"
         options = calibration["gains"]
-        band = solve.solve_gains(solve_ms, table, references, options, bcal, kcal, Path(folder))
+        band = solve.solve_gains(solve_ms, table, references, options, bcal, kcal, folder)
         figures = solve.quality(table, solve.present_antennas(solve_ms))
         digest = solve.publish(table, gcal)
         ratio = corrected_over_model(band, gcal)

@@ -1,6 +1,7 @@
 """WSClean's command line, built from the configuration."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 IMAGE_PRODUCTS = ("image", "residual", "model", "psf")
@@ -32,3 +33,16 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
 
 def minimum_uv(min_uv_lambda: float) -> list[str]:
     return ["-minuv-l", str(min_uv_lambda)] if min_uv_lambda > 0 else []
+
+
+def container_of(history: Iterable[str]) -> str:
+    """Return what names the container that WSClean ran in, empty without one.
+
+    Parameters
+    ----------
+    history : HISTORY cards of its image: the command line in pieces of 72 characters, of which
+        FITS has cut off the spaces. The rule names the container in the scratch folder's path.
+    """
+    command = "".join(line.ljust(72) for line in history)
+    found = re.search(r"-temp-dir \S+\.part/container/(\S+)/scratch ", command)
+    return found[1] if found else ""

@@ -124,7 +124,7 @@ class Inventory:
             margin = 2 * self.config["ingest"]["name_tolerance_s"] / 86400
             start = mjd_of_group(f"{date}T00:00:00")
             nearby = [name for name in nearby if start - margin <= name.mjd < start + 1 + margin]
-            found = [self._dsa_group(cluster) for cluster in self._clusters(nearby)]
+            found = [self.group_of_cluster(cluster) for cluster in self._clusters(nearby)]
             found += self.standard_groups
             found = [group for group in found if date_of_group(group.name) == date]
             self._groups[date] = sorted(found, key=lambda group: group.name)
@@ -149,7 +149,7 @@ class Inventory:
             nearby = self._raw_names({group_of_mjd(mjd + shift)[:10] for shift in (-reach, reach)})
             nearby = [raw for raw in nearby if abs(raw.mjd - mjd) <= reach]
             for cluster in self._clusters(nearby):
-                if (found := self._dsa_group(cluster)).name == name:
+                if (found := self.group_of_cluster(cluster)).name == name:
                     return found
         for found in self.all_groups(date):
             if found.name == name:
@@ -162,8 +162,9 @@ class Inventory:
     def files_of_group(self, name: str) -> list[str]:
         return [str(path) for path in self.group(name).files]
 
+    @cache  # noqa: B019  (one inventory a process)
     def raw_gb(self, name: str) -> float:
-        """Return the size of a group's raw files in GB, from its first one; 0 when they are gone."""
+        """Return the size in GB of a group's raw files, by its first one; 0 when they are gone."""
         try:
             files = self.group(name).files
         except LookupError:
@@ -240,6 +241,17 @@ class Inventory:
         groups = [group for group in self.all_groups(date) if group.status != "rejected"]
         return mosaics_of({group.name: group.mid_mjd for group in groups}, self.config["mosaic"])
 
+    def group_of_cluster(self, cluster: list[RawName]) -> Group:
+        """Return the group that raw files with neighbouring names are."""
+        ingest = self.config["ingest"]
+        valid = [name for name in cluster if name.subband < ingest["n_subbands"]]
+        return self._group(
+            [self._path(name.name) for name in cluster],
+            subbands=frozenset(name.subband for name in valid),
+            wanted=ingest["n_subbands"],
+            needed=ingest["min_subbands"],
+        )
+
     # -- what lies behind
 
     @cached_property
@@ -255,16 +267,6 @@ class Inventory:
 
     def _clusters(self, names: list[RawName]) -> list[list[RawName]]:
         return clusters(names, self.config["ingest"]["name_tolerance_s"])
-
-    def _dsa_group(self, cluster: list[RawName]) -> Group:
-        ingest = self.config["ingest"]
-        valid = [name for name in cluster if name.subband < ingest["n_subbands"]]
-        return self._group(
-            [self._path(name.name) for name in cluster],
-            subbands=frozenset(name.subband for name in valid),
-            wanted=ingest["n_subbands"],
-            needed=ingest["min_subbands"],
-        )
 
     def _group(
         self, files: list[Path], subbands: frozenset[int], wanted: int, needed: int

@@ -20,7 +20,8 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 
-from contimg.status import Rejected, require_ok
+from contimg import time_limit
+from contimg.status import Rejected, directory_of, require_ok, require_whole, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ def run(
     Before that, each argument named `*_status` (the JSON of an input) is read: if it tells of a
     rejected product, or if `main` raises `Rejected`, then `reject(reason, **arguments)` is
     called instead and the job succeeds. Without a `reject`, the reason ends the program.
+    A directory among the inputs that is not whole is an error. A job ends before its rule's
+    runtime does.
 
     Parameters
     ----------
@@ -51,10 +54,14 @@ def run(
     else:
         if snakemake.log:
             send_output_to(Path(str(snakemake.log[0])))
+        if runtime_min := snakemake.resources.get("runtime"):
+            time_limit.start(time_limit.seconds_of(runtime_min))
         arguments = from_snakemake(main, snakemake)
     try:
         for path in upstream_statuses(arguments):
             require_ok(path)
+        for directory in directories_with_status(arguments):
+            require_whole(directory)
         main(**arguments)
     except Rejected as rejected:
         if reject is None:
@@ -71,6 +78,22 @@ def upstream_statuses(arguments: dict[str, Any]) -> list[Path]:
         for name, value in arguments.items()
         if name.endswith("_status") and isinstance(value, Path)
     ]
+
+
+def directories_with_status(arguments: dict[str, Any]) -> list[Path]:
+    """Return the inputs that are directories with a status beside them.
+
+    The directory whose status is written, the argument `status`, is an output.
+    """
+    given = [
+        path
+        for value in arguments.values()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path)
+    ]
+    own = arguments.get("status")
+    made = directory_of(own) if isinstance(own, Path) else None
+    return [path for path in given if path != made and path.is_dir() and status_of(path).is_file()]
 
 
 def send_output_to(log: Path) -> None:

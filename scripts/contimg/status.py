@@ -4,15 +4,24 @@ Every directory product, and every product that can be rejected, has a small JSO
 Bad data is a result: code that meets it raises `Rejected`, the script's `reject` writes the
 labelled empty product, and every consumer reads the status of its inputs first (both in
 `contimg.script.run`).
+
+Snakemake sees nothing of what is inside a directory, so a directory's status also holds the
+listing of its files. A directory that a killed run was removing, or that a lost node had not yet
+written out, has another listing; consumers refuse it. rules/functions.sh does the same without
+Python.
 """
 
+import fnmatch
+import glob
+import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +31,19 @@ from contimg.version import workflow_version
 
 REJECTED_NOTE = "REJECTED"
 
+NOT_LISTED = (".snakemake_timestamp", ".nfs*", ".fuse_hidden*")
+"""Files in a directory that are not of the product."""
+
+SIZE_OF_THE_RUN = re.compile(rb"(.*/)?(HISTORY/.*|table\.lock)")
+"""Files whose size may differ between equal products (paths in a history; casacore's locks)."""
+
 
 class Rejected(Exception):  # noqa: N818  (a result, not an error)
     """Foreseen bad data; the message is the reason that people read in the report."""
+
+
+class NotWhole(Exception):  # noqa: N818  (says what is the matter)
+    """A directory whose files are not those that its status lists."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +57,8 @@ class Status:
     digest : digest of the product's values (not of its files), empty when rejected.
     inputs : digest of each thing that went in, by name.
     figures : key figures, units in the names.
+    listing : of the directory that the status belongs to (see `listing`), else empty.
+    container : digest of the container image that made the product, empty without one.
     """
 
     status: str
@@ -45,6 +66,8 @@ class Status:
     digest: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    listing: str = ""
+    container: str = ""
 
     @property
     def ok(self) -> bool:
@@ -72,12 +95,14 @@ def plain(value: Any) -> Any:
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends well.
 
-    Whatever stood at `path` is replaced. When the block fails, nothing is left behind.
+    Whatever stood at `path` is replaced, and what killed runs left beside it goes. When the
+    block fails, nothing is left behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.part"):
+        remove(leftover)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    remove(temporary)
     try:
         yield temporary
         remove(path)
@@ -108,8 +133,10 @@ def write_status(
     digest: str = "",
     inputs: Mapping[str, str] | None = None,
     figures: Mapping[str, Any] | None = None,
+    container: str = "",
 ) -> None:
-    """Write a product's status file."""
+    """Write a product's status file; that of a directory (written before) has its listing."""
+    directory = directory_of(path)
     write_json(
         path,
         {
@@ -117,6 +144,8 @@ def write_status(
             "reason": reason,
             "version": workflow_version(),
             "digest": digest,
+            **({"listing": listing(directory)} if directory.is_dir() else {}),
+            **({"container": container} if container else {}),
             "inputs": dict(sorted((inputs or {}).items())),
             "figures": figures or {},
         },
@@ -131,12 +160,15 @@ def read_status(path: Path) -> Status:
     ValueError
         When the file is not a status file.
     """
-    content = json.loads(Path(path).read_text())
+    try:
+        content = json.loads(Path(path).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error}); remove it and rerun") from error
     if not isinstance(content, dict) or content.get("status") not in ("ok", "rejected"):
         raise ValueError(
             f"{path}: not a status file (no 'status' of ok or rejected); remove it and rerun"
         )
-    names = ("status", "reason", "digest", "inputs", "figures")
+    names = [each.name for each in fields(Status)]
     return Status(**{name: content[name] for name in names if name in content})
 
 
@@ -153,3 +185,69 @@ def reject_directory(directory: Path, reason: str) -> None:
     with written_whole(directory) as temporary:
         temporary.mkdir()
         (temporary / REJECTED_NOTE).write_text(reason + "\n")
+
+
+def status_of(directory: Path) -> Path:
+    """Return the path of a directory's status file."""
+    return directory.parent / f"{directory.name}.json"
+
+
+def directory_of(status: Path) -> Path:
+    """Return the path of the directory that a status file would belong to."""
+    return status.parent / status.name.removesuffix(".json")
+
+
+def listing(directory: Path) -> str:
+    """Return a digest of the names and sizes of a directory's files: is it whole?
+
+    It is no digest of values. Left out are files that are not of the product, and the sizes of
+    those that may differ between equal products.
+
+    Returns
+    -------
+    SHA-256, in hexadecimal, of a sorted line a file: its size (or "-"), a space, its path.
+    """
+    lines = []
+    for path in directory.rglob("*"):
+        if path.is_symlink() or not path.is_file():
+            continue
+        if not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in NOT_LISTED):
+            name = os.fsencode(path.relative_to(directory))
+            size = b"-" if SIZE_OF_THE_RUN.fullmatch(name) else b"%d" % path.stat().st_size
+            lines.append(size + b" " + name + b"\n")
+    return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
+
+
+def is_whole(directory: Path, status: Path | None = None) -> bool:
+    """Whether a directory holds the files that its status lists.
+
+    Parameters
+    ----------
+    directory : a Measurement Set or calibration table.
+    status : its status file, by default the JSON beside it. One without a listing, as earlier
+        versions wrote, vouches for any directory; one that is missing or unreadable for none.
+    """
+    try:
+        require_whole(directory, status)
+    except (NotWhole, OSError, ValueError):
+        return False
+    return True
+
+
+def require_whole(directory: Path, status: Path | None = None) -> None:
+    """Check that a directory holds the files that its status lists; see `is_whole`.
+
+    Raises
+    ------
+    NotWhole
+        When it does not.
+    """
+    path = status or status_of(directory)
+    expected = read_status(path).listing
+    found = listing(directory)
+    if expected and found != expected:
+        raise NotWhole(
+            f"{directory}: not whole: the listing of its files is {found[:12]}, {expected[:12]} "
+            f"expected by {path.name} (a run died that was writing or removing it); "
+            f"remove both and run again"
+        )

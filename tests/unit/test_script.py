@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contimg import script
-from contimg.status import Rejected, write_status
+from contimg.status import NotWhole, Rejected, status_of, write_status
 
 SCRIPTS = Path(script.__file__).parents[1]
 
@@ -114,6 +114,33 @@ def test_without_a_way_to_reject_the_reason_ends_the_program(
         script.run(main, Job(tmp_path, input=rejected_input))
 
 
+def test_an_input_directory_that_is_not_whole_is_an_error_and_an_output_is_not(
+    tmp_path: Path,
+) -> None:
+    ms, table = tmp_path / "x.ms", tmp_path / "x.bcal"
+    for directory in (ms, table):
+        directory.mkdir()
+        (directory / "table.dat").touch()
+        write_status(status_of(directory))
+    called = []
+
+    def main(*, ms: Path, ms_status: Path, tables: list[Path], status: Path) -> None:
+        called.append(ms)
+
+    def job(*tables: Path) -> Job:
+        names = {"ms": str(ms), "ms_status": str(status_of(ms)), "tables": tables}
+        return Job(tmp_path, input=names, output={"status": str(status_of(table))})
+
+    (table / "table.dat").unlink()
+    script.run(main, job(table))
+    assert called == [ms]
+    (ms / "table.dat").unlink()
+    for one in (job(), job(ms)):
+        with pytest.raises(NotWhole, match=r"x\.ms: not whole"):
+            script.run(main, one, reject=lambda reason: called.append(reason))
+    assert called == [ms]
+
+
 PROGRAM = '''
 import logging, subprocess
 from pathlib import Path
@@ -171,6 +198,7 @@ class Named(dict):
 class Job:
     input = Named(images=["a"]); output = Named(output="o"); wildcards = Named()
     params = Named(options={}, scale=1.0); log = ["logs/deep/program.log"]; rule = "program"
+    resources = Named()
 runpy.run_path("program.py", {"snakemake": Job()}, "__main__")
 """
     done = subprocess.run(

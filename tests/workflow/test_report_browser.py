@@ -19,6 +19,7 @@ from synthetic_report import DIVERGED, NASTY, REJECTION, made_up_archive, made_u
 import report_archive
 import report_date
 
+pytestmark = pytest.mark.browser
 FLAGS = (
     "--headless",
     "--no-sandbox",

@@ -65,6 +65,7 @@ def test_comments_docstrings_and_times_rerun_nothing(observation: Path, clone: P
     library.write_text(library.read_text() + "\n# A remark.\n")
     edited(script, '    """Convert', '    # A remark.\n    """Other words. Convert')
     edited(clone / "config" / "config.yaml", "# Everything", "# Really everything")
+    edited(clone / "rules" / "functions.sh", "# Functions", "# Some functions")
     for path in (clone / "scripts").rglob("*.py"):
         path.touch()
     assert planned_rules(observation, *REPORTS, root=clone, configs=configs_of(clone)) == {}
@@ -86,9 +87,12 @@ def test_a_change_of_the_photometry_reruns_it_and_what_follows(
 
 
 def test_a_change_of_a_shell_command_reruns_it(observation: Path, clone: Path) -> None:
-    edited(clone / "rules" / "image.smk", "timeout --kill-after=30", "timeout --kill-after=20")
+    edited(clone / "rules" / "image.smk", 'gridder="-gridder', 'gridder=" -gridder')
     planned = planned_rules(observation, REPORTS[0], root=clone, configs=configs_of(clone))
     assert set(planned) == AFTER_IMAGING | {"apply_calibration"}
+    edited(clone / "rules" / "functions.sh", "--kill-after=5", "--kill-after=6")
+    planned = planned_rules(observation, REPORTS[0], root=clone, configs=configs_of(clone))
+    assert planned["flag_group"] == 3
 
 
 def test_a_change_of_the_flagging_strategy_reruns_flagging(observation: Path, clone: Path) -> None:

@@ -87,9 +87,11 @@ def variability_plane(
             f"{rank}", (x, y), (6, 4), textcoords="offset points", color=VERMILLION, weight="bold"
         )
     axes.axhline(1, color=MUTED, lw=0.8, ls=(0, (4, 3)))
-    axes.set(xscale="log", yscale="log", xlabel="V (modulation)", ylabel="η (reduced χ²)")
-    for axis in (axes.xaxis, axes.yaxis):
-        plain_numbers(axis)
+    axes.set(xlabel="V (modulation)", ylabel="η (reduced χ²)")
+    if len(rows):  # an archive of one date has none
+        axes.set(xscale="log", yscale="log")
+        for axis in (axes.xaxis, axes.yaxis):
+            plain_numbers(axis)
     axes.legend(loc="upper left")
     return encoded(figure)
 
