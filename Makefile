@@ -45,6 +45,7 @@ validate: setup  ## the accuracies of docs/validation.md, measured again
 	@tools/validate
 
 chaos: setup  ## kill runs at random moments, recover, compare; goes on where it was interrupted
+	@tools/need_slurm
 	@tools/chaos $(OPTIONS)
 
 resume: $(STAMP)  ## DATE=… TARGET=…: take up a date whose run was killed

@@ -68,8 +68,8 @@ rule flag_group:
         cp -r --reflink=auto {input.raw_ms:q} "$part/ms"
         if grep -q '^ "status": "ok"' {input.raw_status:q}; then
             printf %s {params.strategy:q} >"$part/ms/aoflagger.lua"
-            within {resources.runtime} \
-                aoflagger -j {threads} -strategy "$part/ms/aoflagger.lua" "$part/ms"
+            within {resources.runtime} "$part" \
+                aoflagger -j {threads} -strategy ms/aoflagger.lua ms
         fi
         find "$part/ms" -type f -exec chmod a-w {{}} +
         copy_status {input.raw_status:q} "$part/ms" "$part/status.json" {params.container:q}

@@ -49,7 +49,7 @@ make_scratch() {
     free=$(df -k --output=avail "$1" | tail -n 1)
     if [ "$free" -lt "$3" ]; then
         echo "$1: $free kB free, $3 kB needed: temporary files go to $part"
-        scratch=$part/temporary
+        scratch=$(realpath "$part")/temporary
         mkdir "$scratch"
         return
     fi
@@ -94,13 +94,13 @@ clean_up() {
     if [ -n "$part" ]; then rm -rf "$part"; fi
 }
 
-# within MINUTES COMMAND...: run a program and what it starts in a process group of its own, and
-# kill the group 45 s before the rule's runtime ends.
+# within MINUTES FOLDER COMMAND...: run a program in a folder, with what it starts in a process group
+# of its own, and kill the group 45 s before the rule's runtime ends.
 within() {
-    local limit=$(($1 * 60 - 45 - SECONDS)) start=$SECONDS code=0
+    local limit=$(($1 * 60 - 45 - SECONDS)) folder=$2 start=$SECONDS code=0
     if [ "$limit" -lt 1 ]; then limit=1; fi
-    shift
-    timeout --kill-after=5 "$limit" "$@" &
+    shift 2
+    (cd "$folder" && exec timeout --kill-after=5 "$limit" "$@") &
     running=$!
     wait "$running" || code=$?
     kill -KILL -- "-$running" 2>/dev/null || true

@@ -35,8 +35,8 @@ rule image_group:
         "Image of {wildcards.group}"
     shell:
         # A rejected set holds the labelled empty image instead of visibilities. WSClean 3.2 renamed
-        # the option of its w-gridder. It writes its command line into the images: hence the link to
-        # the scratch folder, whose path names the container.
+        # the option of its w-gridder. It writes its command line into the images: hence the links,
+        # of which the one to the scratch folder names the container.
         """
         exec >{log:q} 2>&1
         {params.functions}
@@ -53,11 +53,12 @@ rule image_group:
             esac
             make_scratch {resources.tmpdir:q} imaging $(du -sk {input.calibrated_ms:q} | cut -f 1)
             container={params.container:q}
-            link="$part${{container:+/container/$container}}/scratch"
-            mkdir -p "$(dirname "$link")" && ln -s "$scratch" "$link"
-            within {resources.runtime} \
+            link=${{container:+container/$container/}}scratch
+            mkdir -p "$(dirname "$part/$link")" && ln -s "$scratch" "$part/$link"
+            ln -s "$PWD"/{input.calibrated_ms:q} "$part"/{wildcards.group:q}.ms
+            within {resources.runtime} "$part" \
                 wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$link" \
-                -name "$part/wsclean" {input.calibrated_ms:q}
+                -name wsclean {wildcards.group:q}.ms
         fi
         for product in {params.products:q}; do
             mv "$part/wsclean-$product.fits" images/{wildcards.date:q}/{wildcards.group:q}.$product.fits

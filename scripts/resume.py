@@ -18,7 +18,6 @@ from contimg.recovery import (
     parts_of,
     processes_of,
     slurm_jobs_of,
-    snakemake_locks_of,
     unneeded_sets,
 )
 from contimg.scratch import remove_abandoned
@@ -110,7 +109,6 @@ def recover(directory: Path, dates: set[str], *, host_is_down: bool, dry_run: bo
     units = locks.units.union(*(each.units for each in folders))
     end_jobs(runs, host_is_down=host_is_down, dry_run=dry_run)
     for what, find in (
-        ("lock", lambda: snakemake_locks_of(directory, dates)),
         ("half-written", lambda: parts_of(directory, units)),
         ("not whole", lambda: broken_directories(directory, dates)),
         ("not needed any more", lambda: unneeded_sets(directory, dates)),

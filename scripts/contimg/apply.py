@@ -1,5 +1,6 @@
 """Calibration on the fly: a corrected, averaged set from a read-only one, by CASA's mstransform."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +84,19 @@ def check_tables(tables: Mapping[str, Any], ms: Path) -> None:
 
 
 def calibration_library(tables: Mapping[str, Any]) -> str:
-    """Text of CASA's calibration library: a line a table, weights left as they are."""
+    """Text of CASA's calibration library: a line a table, weights left as they are.
+
+    Raises
+    ------
+    ValueError
+        When a table's path has a blank or a quote, which such a line cannot hold.
+    """
+    paths = paths_of(tables)
+    for path in paths.values():
+        if re.search(r"[\s'\"]", str(path)):
+            raise ValueError(f"{path}: a blank or quote in the path of a table; pin it by another")
     return "".join(
-        f"caltable='{path.resolve()}' calwt=False {INTERPOLATION[kind]}\n"
-        for kind, path in paths_of(tables).items()
+        f"caltable='{path}' calwt=False {INTERPOLATION[kind]}\n" for kind, path in paths.items()
     )
 
 

@@ -44,5 +44,5 @@ def container_of(history: Iterable[str]) -> str:
         FITS has cut off the spaces. The rule names the container in the scratch folder's path.
     """
     command = "".join(line.ljust(72) for line in history)
-    found = re.search(r"-temp-dir \S+\.part/container/(\S+)/scratch ", command)
+    found = re.search(r"-temp-dir container/(\S+)/scratch ", command)
     return found[1] if found else ""

@@ -46,7 +46,7 @@ class Run:
 
 
 class Held(Exception):  # noqa: N818  (a state, not an error)
-    """Another run lives and writes the same date."""
+    """Another run writes the same date: it lives, or its jobs may."""
 
 
 def units_of(paths: Iterable[str | Path]) -> set[str]:
@@ -106,6 +106,16 @@ class Locks:
         found = {run.name: run for file in self._files.values() for run in runs_in(file)}
         return list(found.values())
 
+    def killed(self) -> list[tuple[str, Run]]:
+        """Return the dates, and the runs of them that came to no end of their own."""
+        return [
+            (unit, run)
+            for unit, file in self._files.items()
+            if DATE.fullmatch(unit)
+            for run in runs_in(file)
+            if not run.ended
+        ]
+
     def enter(self, run: Run) -> None:
         """Write down that this process is `run`, and, when it comes to its end, that it ended.
 
@@ -163,9 +173,15 @@ def start_run(directory: Path, outputs: Iterable[str], slurm_name: str = "") -> 
     Raises
     ------
     Held
-        When another living run writes one of their dates.
+        When another living run writes one of their dates, or a run of one was killed and not
+        taken up by scripts/resume.py: its jobs may still write.
     """
     locks = Locks(directory, units_of(outputs))
+    for unit, run in locks.killed():
+        raise Held(
+            f"{unit}: its run was killed (process {run.pid} on {run.host}), and jobs of it may "
+            f"still write; take it up by scripts/resume.py --date {unit} (make resume)"
+        )
     name = slurm_name or str(uuid.uuid4())
     run = Run(name, socket.gethostname(), os.getpid(), cluster=bool(slurm_name))
     locks.enter(run)

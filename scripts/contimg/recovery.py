@@ -1,7 +1,7 @@
 """What a killed run leaves behind, and how it is put away before the next run.
 
-Its jobs may still run and write, here or on Slurm; Snakemake's lock files name its paths; and
-there may be half-written files, half-removed sets, and temporary sets whose user is done.
+Its jobs may still run and write, here or on Slurm, and there may be half-written files,
+half-removed sets, and temporary sets whose user is done.
 """
 
 import os
@@ -14,10 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from contimg.locks import RUN_VARIABLE, units_of
+from contimg.locks import RUN_VARIABLE
 from contimg.status import is_whole, status_of
 
-SNAKEMAKE_LOCKS = Path(".snakemake") / "locks"
 SNAKEMAKE_INCOMPLETE = Path(".snakemake") / "incomplete"
 FOLDERS = ("ms/raw", "ms/science", "ms/calibrated", "cal", "images", "photometry", "mosaics",
            "report", "simulated")  # fmt: skip
@@ -158,18 +157,6 @@ def slurm(*command: str) -> str:
             f"{command[0]}: {said}; the dead run has jobs on Slurm, so resume where it answers"
         ) from error
     return done.stdout
-
-
-def snakemake_locks_of(directory: Path, dates: set[str]) -> list[Path]:
-    """Return Snakemake's lock files that name paths of these dates.
-
-    They belong to dead runs when the caller has the dates' locks (`contimg.locks`).
-    """
-    return [
-        path
-        for path in sorted((directory / SNAKEMAKE_LOCKS).glob("*.lock"))
-        if dates & units_of(filter(None, path.read_text().splitlines()))
-    ]
 
 
 def parts_of(directory: Path, units: set[str]) -> list[Path]:

@@ -96,12 +96,13 @@ def lock_of(folder: Path) -> int | None:
 def remove_abandoned(tmpdir: Path) -> None:
     """Remove this user's and host's scratch folders whose owners are dead."""
     for folder in sorted(tmpdir.glob(f"{glob.escape(prefix())}*")):
-        if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
-            continue
-        lock = lock_of(folder)
-        if lock is not None:
-            logger.info("%s: its owner is dead, removed", folder)
-            clear(folder, lock)
+        with suppress(FileNotFoundError):  # another job may be removing it too
+            if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
+                continue
+            lock = lock_of(folder)
+            if lock is not None:
+                logger.info("%s: its owner is dead, removed", folder)
+                clear(folder, lock)
 
 
 def clear(folder: Path, lock: int | None) -> None:

@@ -11,12 +11,11 @@ from contimg.imaging import container_of
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 
 
-def history(folder: str, group: str = "2025-10-01T15:25:48") -> list[str]:
+def history(folder: str, weight: str = "briggs 0.5") -> list[str]:
     """HISTORY as WSClean writes it: its command line in pieces that lose their spaces."""
-    part = f"images/2025-10-01/.{group}.imaging.x1Y2z3.part"
     command = (
-        f"wsclean -size 512 512 -weight briggs 0.5 -j 1 -temp-dir {part}/{folder} "
-        f"-name {part}/wsclean ms/calibrated/2025-10-01/{group}.ms"
+        f"wsclean -size 512 512 -weight {weight} -j 1 -temp-dir {folder} "
+        "-name wsclean 2025-10-01T15:25:48.ms"
     )
     return [command[start : start + 72].rstrip() for start in range(0, len(command), 72)]
 
@@ -24,7 +23,7 @@ def history(folder: str, group: str = "2025-10-01T15:25:48") -> list[str]:
 @pytest.mark.parametrize("identity", [DIGEST, "docker://a.registry/radio:1@" + DIGEST])
 def test_the_container_is_read_from_the_command_line_wherever_its_pieces_end(identity: str) -> None:
     for length in range(72):
-        found = container_of(history(f"container/{identity}/scratch", group="g" * (length + 1)))
+        found = container_of(history(f"container/{identity}/scratch", weight="w" * (length + 1)))
         assert found == identity
     assert container_of(history("scratch")) == ""
     assert container_of([]) == ""

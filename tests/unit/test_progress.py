@@ -195,6 +195,7 @@ def test_a_measured_group_that_is_being_made_again_is_at_work(tmp_path: Path) ->
         (socket.gethostname(), 2**22 + 1, False, False),
         ("another-host", 2**22 + 1, False, True),
     ],
+    ids=["running", "ended", "died", "elsewhere"],
 )
 def test_a_run_lives_while_its_process_does(
     tmp_path: Path, host: str, pid: int, ended: bool, live: bool

@@ -15,7 +15,6 @@ from contimg.recovery import (
     end_slurm_jobs,
     parts_of,
     slurm_jobs_of,
-    snakemake_locks_of,
     unneeded_sets,
 )
 from contimg.status import write_status
@@ -41,14 +40,6 @@ def directory_with_status(path: Path) -> Path:
 
 def names(found: list[Path], folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in found]
-
-
-def test_only_lock_files_that_name_the_date_are_found(tmp_path: Path) -> None:
-    locks = tmp_path / ".snakemake" / "locks"
-    mine = write(locks / "0.output.lock", f"catalogs/x.sqlite3\nimages/{DATE}/a.fits\n")
-    write(locks / "1.output.lock", f"images/{OTHER}/a.fits\n")
-    assert snakemake_locks_of(tmp_path, {DATE}) == [mine]
-    assert snakemake_locks_of(tmp_path / "new", {DATE}) == []
 
 
 def test_half_written_files_of_the_date_are_found(tmp_path: Path) -> None:

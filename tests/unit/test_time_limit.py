@@ -130,7 +130,7 @@ def shell_job(commands: str, folder: Path) -> subprocess.Popen[str]:
 
 def test_a_program_of_a_shell_rule_that_hangs_ends_with_all_it_started(folder: Path) -> None:
     """Its limit is 2 s: of a runtime of 1 min, 45 s are for Slurm, and 13 s are over."""
-    commands = "make_part . g.imaging; make_scratch tmp imaging 0; SECONDS=13; within 1 ./hangs"
+    commands = "make_part . g.imaging; make_scratch tmp imaging 0; SECONDS=13; within 1 . ./hangs"
     assert shell_job(commands, folder).wait(60) != 0
     wait_for_end(pids_in(folder))
     log = (folder / "log").read_text()
@@ -140,7 +140,7 @@ def test_a_program_of_a_shell_rule_that_hangs_ends_with_all_it_started(folder: P
 
 
 def test_a_shell_rule_that_is_told_to_end_takes_its_program_with_it(folder: Path) -> None:
-    job = shell_job("make_part . g; make_scratch tmp imaging 0; within 9 ./hangs", folder)
+    job = shell_job("make_part . g; make_scratch tmp imaging 0; within 9 . ./hangs", folder)
     end = time.monotonic() + 30
     while not (folder / "child").exists() or not (folder / "child").read_text():
         assert time.monotonic() < end
@@ -156,5 +156,5 @@ def test_a_shell_rule_that_is_told_to_end_takes_its_program_with_it(folder: Path
 def test_a_program_that_fails_by_itself_is_not_said_to_have_run_into_its_limit(
     folder: Path,
 ) -> None:
-    assert shell_job("within 9 bash -c 'exit 3'; echo went on", folder).wait(30) == 3
+    assert shell_job("within 9 . bash -c 'exit 3'; echo went on", folder).wait(30) == 3
     assert (folder / "log").read_text() == "bash ended with exit code 3\n"

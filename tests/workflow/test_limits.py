@@ -111,7 +111,8 @@ def test_what_a_killed_job_left_is_gone_after_the_next_run(
     os.killpg(os.getpgid(date.hung()[0]), signal.SIGKILL)  # the program's own process group
     assert len(date.leftovers()) == 2  # the folder beside the images, and the one in TMPDIR
     (date.programs / "wsclean").unlink()
-    snakemake(date.folder, "--unlock", "--", str(date.image(date.hanging)), configs=SMALL)
+    resume = [sys.executable, "scripts/resume.py", "--directory", date.folder, "--date", SMALL_DATE]
+    subprocess.run(resume, cwd=ROOT, check=True)
     snakemake(date.folder, "--", str(date.image(date.hanging)), configs=SMALL)
     assert date.leftovers() == []
     first, second = values(small_date_in(tmp_path_factory)), values(date.folder)

@@ -2,12 +2,9 @@
 
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -144,36 +141,3 @@ def test_two_imaging_threads_agree_within_the_rule(small_date: Path, tmp_path: P
     assert np.abs(one - two).max() <= tolerance
     assert " -j 2 " in str(fits.getheader(tmp_path / image)["HISTORY"])
     assert " -j 1 " in str(fits.getheader(small_date / image)["HISTORY"])
-
-
-def test_a_killed_run_is_taken_up_again(small_date: Path, tmp_path: Path) -> None:
-    folder = raw_files_of(small_date, tmp_path / "killed")
-    command = [*command_of(folder, ROOT, SMALL), "--", REPORT]
-    with (tmp_path / "output.txt").open("w") as output:
-        running = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT
-        )
-        wait_for(running, lambda: len(list(folder.glob("ms/science/*/*.json"))) >= 2)
-        os.killpg(running.pid, signal.SIGKILL)  # it, its jobs and their programs
-        running.wait()
-    refused = snakemake(folder, "--", REPORT, configs=SMALL, check=False)
-    assert refused.returncode != 0
-    assert "--unlock" in refused.stdout
-    snakemake(folder, "--unlock", "--", REPORT, configs=SMALL)
-    # The temporary set that Snakemake was removing when it died may be half there.
-    snakemake(folder, "--delete-temp-output", "--", REPORT, configs=SMALL)
-    snakemake(folder, "--", REPORT, configs=SMALL)
-    first, second = values(small_date), values(folder)
-    assert [name for name in first if first[name] != second.get(name)] == []
-    left = [path for path in folder.rglob("*.part") if ".snakemake" not in path.parts]
-    assert left == []
-
-
-def wait_for(
-    running: subprocess.Popen[bytes], happened: Callable[[], bool], limit_s: float = 120
-) -> None:
-    start = time.monotonic()
-    while not happened():
-        assert running.poll() is None, "snakemake ended by itself"
-        assert time.monotonic() - start < limit_s
-        time.sleep(0.05)

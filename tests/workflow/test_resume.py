@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos.chaos import Trial, Undisturbed, disturb_and_recover, duration_of
+from chaos.trials import Trial, Undisturbed, disturb_and_recover, duration_of
 from conftest import ROOT, snakemake
-from contimg.recovery import happens, snakemake_locks_of
+from contimg.recovery import happens
 from slurm import Slurm
 from workflow import SMALL, SMALL_DATE, columns_of_ms, small_date_in
 
+CALIBRATION = f"cal/{SMALL_DATE}/calibration.json"
 OTHER_DATE = "2025-10-08"
 LIMIT_S = 120
 
@@ -36,11 +37,13 @@ def test_one_command_recovers_from_each_kind_of_death(
     assert result["problems"] == [], result
 
 
+@pytest.mark.slurm
 def test_one_command_recovers_from_dead_schedulers_and_nodes_of_slurm(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     with Slurm() as cluster:
-        trial = Trial(tmp_path / "trial", undisturbed, random.Random("CI"), cluster)
+        rng = random.Random("CI")
+        trial = Trial(tmp_path / "trial", undisturbed, rng, cluster, target=CALIBRATION)
         trial.copy_raw()
         run = trial.start(resume=False)
         for kind in ("scheduler", "slurmd"):
@@ -50,6 +53,7 @@ def test_one_command_recovers_from_dead_schedulers_and_nodes_of_slurm(
                 assert "R" in states_of_jobs(cluster)  # its jobs live on
             run = trial.start(resume=True)
         assert trial.end(run) == [], trial.told
+        assert (trial.date / CALIBRATION).exists()
         assert "resume: ends Slurm job" in trial.output.read_text()
         assert states_of_jobs(cluster) == []
 
@@ -98,16 +102,16 @@ def test_resuming_one_date_leaves_a_living_one_alone(
             living.send_signal(signal.SIGSTOP)  # so that it lives through all of this
             dead.kill()
             dead.wait()
-            locks = snakemake_locks_of(tmp_path, {SMALL_DATE})
+            untold = snakemake(
+                tmp_path, "--", f"index/{OTHER_DATE}.json", configs=SMALL, check=False
+            )
+            assert f"{OTHER_DATE}: its run was killed (process {dead.pid} on" in untold.stdout
             done = resume(tmp_path, OTHER_DATE)
             assert done.returncode == 0, done.stderr
-        assert snakemake_locks_of(tmp_path, {OTHER_DATE}) == []
-        assert snakemake_locks_of(tmp_path, {SMALL_DATE}) == locks
         refused = resume(tmp_path, SMALL_DATE)
         assert refused.returncode != 0
         assert f"{SMALL_DATE}: a living run writes it (process {living.pid} on" in refused.stderr
-        # Even without Snakemake's locks, as after another run's --unlock, no second run starts.
-        again = snakemake(tmp_path, "--nolock", "--", *sets, configs=SMALL, check=False)
+        again = snakemake(tmp_path, "--", *sets, configs=SMALL, check=False)
         assert f"{SMALL_DATE}: a living run writes it" in again.stdout
         living.send_signal(signal.SIGCONT)
         assert living.wait(LIMIT_S) == 0

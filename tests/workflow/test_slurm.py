@@ -15,6 +15,7 @@ from conftest import CONFIGS, DATES, ROOT
 from slurm import ACCOUNT, Slurm
 from workflow import status, values
 
+pytestmark = pytest.mark.slurm
 DATE = DATES[0]
 # Snakemake cannot quote an apostrophe together with what a shell understands (docs/how-to.md).
 NASTY_FOLDER = """it is "$(touch pwned)" & <b>;"""
@@ -37,6 +38,7 @@ class OnSlurm:
     jobs: list[dict[str, str]]
     no_such_partition: str
     no_such_account: str
+    apostrophe: str
 
     def jobs_of(self, group: str) -> list[dict[str, str]]:
         """Return the jobs whose comment names a group (the plugin puts the wildcards there)."""
@@ -52,6 +54,7 @@ def on_slurm(
     (folder / "incoming" / STRANGE_NAME).write_text("x")
     other = with_raw_files(observation, home / "elsewhere")
     another = with_raw_files(observation, home / "another")
+    apostrophe = with_raw_files(observation, home / "it's")
     report, index = f"report/{DATE}/index.html", f"index/{DATE}.json"
     on_long = ["--set-resources", "build_mosaic:slurm_partition=long"]
     nowhere = ["--retries", "0", "--default-resources", "slurm_partition=nowhere"]
@@ -59,13 +62,12 @@ def on_slurm(
         start(cluster, folder, *SITE, *on_long, "--", report),
         start(cluster, other, *SITE, *nowhere, f"slurm_account={ACCOUNT}", "--", index),
         start(cluster, another, *SITE[:2], "--retries", "0", "--", index, SBATCH_ACCOUNT="nobody"),
+        start(cluster, apostrophe, *SITE, "--", index),
     ]
-    output, no_such_partition, no_such_account = [
-        process.communicate(timeout=LIMIT_S)[0] for process in running
-    ]
+    output, *refusals = [process.communicate(timeout=LIMIT_S)[0] for process in running]
     codes = [process.returncode for process in running]
-    assert codes == [0, 1, 1], output[-6000:]
-    return OnSlurm(folder, output, cluster.jobs(), no_such_partition, no_such_account)
+    assert codes == [0, 1, 1, 1], output[-6000:]
+    return OnSlurm(folder, output, cluster.jobs(), *refusals)
 
 
 def with_raw_files(observation: Path, folder: Path) -> Path:
@@ -129,6 +131,11 @@ def test_both_partitions_and_both_nodes_were_used(on_slurm: OnSlurm) -> None:
 def test_a_wrong_partition_or_account_is_told_in_plain_words(on_slurm: OnSlurm) -> None:
     assert "invalid partition specified: nowhere" in on_slurm.no_such_partition
     assert "Invalid account or account/partition combination" in on_slurm.no_such_account
+
+
+def test_a_path_that_snakemake_cannot_quote_is_refused(on_slurm: OnSlurm) -> None:
+    assert "jobs cannot quote an apostrophe" in on_slurm.apostrophe
+    assert "submitted" not in on_slurm.apostrophe
 
 
 def test_names_from_outside_do_nothing(on_slurm: OnSlurm) -> None:

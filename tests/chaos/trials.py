@@ -2,12 +2,9 @@
 
 Each trial reduces a small date from its raw files, disturbs the run at a moment drawn uniformly
 over the duration of an undisturbed one, recovers by the one command that the documentation gives
-(scripts/resume.py), and compares all products with the undisturbed run's. Results are lines in
-FOLDER/results.jsonl; a series that was interrupted goes on where it was. By hand: tools/chaos.
+(scripts/resume.py), and compares all products with the undisturbed run's.
 """
 
-import argparse
-import json
 import os
 import random
 import shutil
@@ -26,14 +23,13 @@ from conftest import ROOT
 from contimg.locks import DATE, LOCKS, RUN_VARIABLE, Locks
 from contimg.recovery import TEMPORARY, broken_directories, happens
 from slurm import NODES, Slurm
-from workflow import SMALL, SMALL_DATE, columns_of_ms, make_small_date, values
+from workflow import SMALL, SMALL_DATE, columns_of_ms, values
 
 KINDS = ("scheduler", "tree", "job", "disk", "slurmd")
 REPORT = f"report/{SMALL_DATE}/index.html"
 DISK_MB = 200
 RUN_LIMIT_S = 900
 OUTAGE_S = 20
-MAX_DRAWS = 5
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,7 @@ class Trial:
     undisturbed : what the products must equal.
     rng : draws moments and victims.
     cluster : the Slurm that the jobs go to, if any.
+    target : what is asked for; of other products than the report, only what is there is judged.
     told : what was done, a line each.
     """
 
@@ -67,6 +64,7 @@ class Trial:
     undisturbed: Undisturbed
     rng: random.Random
     cluster: Slurm | None = None
+    target: str = REPORT
     told: list[str] = field(default_factory=list)
 
     @property
@@ -89,7 +87,7 @@ class Trial:
     def start(self, *, resume: bool) -> subprocess.Popen[bytes]:
         """Start the run, or the recovery, which becomes the run."""
         where = on_slurm() if self.cluster else ["--cores", "2"]
-        options = [*where, "--configfile", *map(str, SMALL), "--", REPORT]
+        options = [*where, "--configfile", *map(str, SMALL), "--", self.target]
         command = ["-m", "snakemake", "--directory", str(self.date)]
         if resume:
             directory = ["--directory", str(self.date)]
@@ -120,7 +118,8 @@ class Trial:
         code = run.wait(RUN_LIMIT_S)
         if code:
             return [f"the recovery ended with exit code {code}"]
-        return different(self.date, self.undisturbed) + left_behind(self.date, self.scratch)
+        problems = different(self.date, self.undisturbed, whole=self.target == REPORT)
+        return problems + left_behind(self.date, self.scratch)
 
 
 def on_slurm() -> list[str]:
@@ -219,10 +218,11 @@ def visibilities(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): columns_of_ms(path) for path in sets}
 
 
-def different(date: Path, undisturbed: Undisturbed) -> list[str]:
-    """Say which products are not there, are too much, or have other values."""
+def different(date: Path, undisturbed: Undisturbed, *, whole: bool) -> list[str]:
+    """Say which products are not there (of a whole date), are too much, or have other values."""
     found, expected = values(date), undisturbed.values
-    problems = [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
+    lacking = expected.keys() - found.keys() if whole else ()
+    problems = [f"{name}: missing" for name in sorted(lacking)]
     problems += [f"{name}: too much" for name in sorted(found.keys() - expected.keys())]
     problems += [
         f"{name}: other values" for name in sorted(expected.keys() & found.keys())
@@ -231,8 +231,11 @@ def different(date: Path, undisturbed: Undisturbed) -> list[str]:
     problems += [
         f"{path.relative_to(date)}: not whole" for path in broken_directories(date, {SMALL_DATE})
     ]
-    if not problems and visibilities(date) != undisturbed.visibilities:
-        problems.append("ms/science: other visibilities or flags")
+    if not problems:
+        problems = [
+            f"{name}: other visibilities or flags" for name, digest in visibilities(date).items()
+            if digest != undisturbed.visibilities[name]
+        ]  # fmt: skip
     return problems
 
 
@@ -258,7 +261,7 @@ def folders_with_locks(date: Path) -> set[str]:
     return {path.stem for path in (date / LOCKS).glob("*.lock") if not DATE.fullmatch(path.stem)}
 
 
-# One trial, and series of them.
+# One trial.
 
 
 @contextmanager
@@ -300,114 +303,9 @@ def disturb_and_recover(
             "recovery_s": round(time.monotonic() - start, 1)}  # fmt: skip
 
 
-class Series:
-    """The trials of some kinds, in a folder that keeps their results and the failed ones."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.results = folder / "results.jsonl"
-
-    def done(self) -> dict[tuple[str, int], dict]:
-        lines = self.results.read_text().splitlines() if self.results.exists() else []
-        return {(each["kind"], each["trial"]): each for each in map(json.loads, lines)}
-
-    def undisturbed(self, cluster: Slurm | None) -> Undisturbed:
-        """Return the undisturbed run: here, or on Slurm, where it takes longer."""
-        here = self.folder / "undisturbed"
-        if not (here / "duration").exists():
-            shutil.rmtree(here, ignore_errors=True)
-            here.mkdir(parents=True)
-            make_small_date(here)
-            (here / "duration").write_text(str(duration_of(here)))
-        truth = Undisturbed.of(here, float((here / "duration").read_text()))
-        if cluster is None:
-            return truth
-        timed = self.folder / "duration_on_slurm"
-        if not timed.exists():
-            shutil.rmtree(self.folder / "on_slurm", ignore_errors=True)
-            trial = Trial(self.folder / "on_slurm", truth, random.Random(0), cluster)
-            trial.copy_raw()
-            start = time.monotonic()
-            problems = trial.end(trial.start(resume=False))
-            if problems:
-                sys.exit(f"chaos: the undisturbed run on Slurm: {problems[0]}")
-            timed.write_text(str(time.monotonic() - start))
-            shutil.rmtree(trial.home)
-        return Undisturbed(truth.folder, float(timed.read_text()), truth.values, truth.visibilities)
-
-    def run(self, kinds: list[str], trials: int) -> None:
-        """Run those of the trials that have no result yet."""
-        done = self.done()
-        for on_cluster in (False, True):
-            missing = [
-                (kind, number) for number in range(trials) for kind in kinds
-                if (kind == "slurmd") == on_cluster and (kind, number) not in done
-            ]  # fmt: skip
-            if missing:
-                with ExitStack() as stack:
-                    cluster = stack.enter_context(Slurm()) if on_cluster else None
-                    undisturbed = self.undisturbed(cluster)
-                    for kind, number in missing:
-                        self.run_one(kind, number, undisturbed, cluster)
-
-    def run_one(
-        self, kind: str, number: int, undisturbed: Undisturbed, cluster: Slurm | None
-    ) -> None:
-        """Run a trial, again with another moment when the run had ended before, and keep it."""
-        home = self.folder / f"{kind}-{number}"
-        for draw in range(MAX_DRAWS):
-            if (home / "date").is_mount():  # this program was killed here
-                subprocess.run(["umount", "--lazy", str(home / "date")], check=True)
-            shutil.rmtree(home, ignore_errors=True)
-            seed = f"{kind} {number} {draw}"
-            result = disturb_and_recover([kind], seed, undisturbed, home, cluster)
-            say(f"{seed}: {'; '.join(result['told'])}: {result['problems'] or 'good'}")
-            if cluster:
-                cluster.wait_idle()
-            if result["hits"] or result["problems"]:
-                break
-        with self.results.open("a") as stream:
-            stream.write(json.dumps({"kind": kind, "trial": number, **result}) + "\n")
-        if not result["problems"]:
-            shutil.rmtree(home)
-
-    def summary(self) -> str:
-        """Return a table of trials and failures."""
-        results = list(self.done().values())
-        lines = ["| killed | trials | hit a running date | failures |", "| --- | --- | --- | --- |"]
-        for kind in KINDS:
-            mine = [each for each in results if each["kind"] == kind]
-            hits = sum(bool(each["hits"]) for each in mine)
-            failed = sum(bool(each["problems"]) for each in mine)
-            lines.append(f"| {kind} | {len(mine)} | {hits} | {failed} |")
-        return "\n".join(lines)
-
-
 def duration_of(date: Path) -> float:
     """Return how long the reduction of a date took, by Snakemake's own log."""
     log = max((date / ".snakemake" / "log").glob("*.log"))
     elapsed = log.read_text().rpartition("Elapsed time: ")[2].split()[0]
     hours, minutes, seconds = elapsed.split(":")
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", action="append", choices=KINDS, help="can be repeated; all")
-    parser.add_argument("--trials", type=int, default=20, help="of each kind (20)")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "chaos")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    series = Series(options.folder.absolute())
-    series.run(options.kind or list(KINDS), options.trials)
-    say(series.summary())
-    sys.exit(any(each["problems"] for each in series.done().values()))
-
-
-if __name__ == "__main__":
-    main()
