@@ -44,7 +44,9 @@ include: "rules/report.smk"
 
 onstart:
     if workflow.non_local_exec and "'" in f"{Path.cwd()}{BASE}":
-        sys.exit(f"Snakefile: {Path.cwd()}: a cluster's jobs cannot quote an apostrophe: rename it")
+        sys.exit(
+            f"Snakefile: {Path.cwd()}: a cluster's jobs cannot quote an apostrophe: rename it"
+        )
     # From here to its end this process alone writes these dates; scripts/resume.py knows it by that.
     try:
         slurm_name = getattr(workflow.scheduler._executor, "run_uuid", "")
