@@ -55,7 +55,7 @@ rule image_group:
             container={params.container:q}
             link=${{container:+container/$container/}}scratch
             mkdir -p "$(dirname "$part/$link")" && ln -s "$scratch" "$part/$link"
-            ln -s "$PWD"/{input.calibrated_ms:q} "$part"/{wildcards.group:q}.ms
+            ln -s "$(realpath {input.calibrated_ms:q})" "$part"/{wildcards.group:q}.ms
             within {resources.runtime} "$part" \
                 wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$link" \
                 -name wsclean {wildcards.group:q}.ms

@@ -146,6 +146,5 @@ def test_names_from_outside_do_nothing(on_slurm: OnSlurm) -> None:
 
 
 def test_no_step_was_repeated(on_slurm: OnSlurm) -> None:
-    (log,) = (on_slurm.folder / ".snakemake" / "log").glob("*.log")
-    submitted = re.findall(r"submitted with SLURM jobid (\d+)", log.read_text())
+    submitted = re.findall(r"submitted with SLURM jobid (\d+)", on_slurm.output)
     assert len(submitted) == len(set(submitted)) == len(on_slurm.jobs)
