@@ -49,7 +49,7 @@ chaos: setup  ## kill runs at random moments, recover, compare; goes on where it
 	@tools/chaos $(OPTIONS)
 
 resume: $(STAMP)  ## DATE=… TARGET=…: take up a date whose run was killed
-	@python scripts/resume.py --directory "$(DIRECTORY)" --date "$(DATE)" -- \
+	@python scripts/resume.py --directory "$(DIRECTORY)" $(if $(DATE),--date "$(DATE)") -- \
 	    --profile $(PROFILE) $(OPTIONS) -- $(or $(TARGET),report/$(DATE)/index.html)
 
 watch: $(STAMP)  ## reduce the groups of a live telescope as they arrive

@@ -15,7 +15,10 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "scripts"))
 
 
-from contimg.locks import Held, start_run
+from contimg.locks import Held, marks, start_run
+from contimg.recovery import RecoveryError
+
+LOCKS_BEFORE = marks(Path())
 
 
 configfile: str(BASE / "config" / "config.yaml")
@@ -50,9 +53,9 @@ onstart:
     # From here to its end this process alone writes these dates; scripts/resume.py knows it by that.
     try:
         slurm_name = getattr(workflow.scheduler._executor, "run_uuid", "")
-        start_run(Path(), workflow.persistence.all_outputfiles(), slurm_name)
-    except Held as held:
-        sys.exit(f"Snakefile: {held}")
+        start_run(Path(), workflow.persistence.all_outputfiles(), LOCKS_BEFORE, slurm_name)
+    except (Held, RecoveryError, OSError) as error:
+        sys.exit(f"Snakefile: {error}")
 
 
 rule all:

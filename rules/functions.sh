@@ -5,7 +5,7 @@ running="" scratch="" part=""
 
 # list DIRECTORY: the digest of its listing, as contimg.status.listing.
 list() (
-    cd "$1"
+    cd "$1" || exit
     find . -type f ! -name .snakemake_timestamp ! -name '.nfs*' ! -name '.fuse_hidden*' \
         -printf '%s %P\n' |
         sed -E 's,^[0-9]+ ((.*/)?(HISTORY/.*|table\.lock))$,- \1,' |
@@ -27,7 +27,9 @@ require_whole() {
 # copy_status STATUS DIRECTORY TARGET [CONTAINER]: copy a status, with the listing of a directory and
 # the digest of the container that made it.
 copy_status() {
-    local fields=" \"listing\": \"$(list "$2")\",\n"
+    local listing fields
+    listing=$(list "$2")
+    fields=" \"listing\": \"$listing\",\n"
     if [ -n "${4:-}" ]; then fields+=" \"container\": \"$4\",\n"; fi
     sed -E -e '/^ "(listing|container)": /d' -e "s|^ \"inputs\": |$fields&|" "$1" >"$3"
 }

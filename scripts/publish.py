@@ -1,7 +1,6 @@
 """Publish dates: their products with all that it takes to judge them and to make them again."""
 
 import argparse
-import json
 import logging
 import re
 import shutil
@@ -15,8 +14,10 @@ from typing import Any
 import yaml
 
 from contimg.checkout import CHECKOUT
-from contimg.configuration import ConfigurationError, validated
+from contimg.configuration import ConfigurationError
+from contimg.locks import Held, Locks
 from contimg.release import members, record
+from contimg.settings import settings_of
 from contimg.status import write_json, written_whole
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -44,12 +45,14 @@ def main() -> None:
     published = arguments.date_published or commit.date
     refuse_unless(published, "no git commit to take a date from: give --date-published YYYY-MM-DD")
     try:
-        config = resolved(arguments.configfile)
+        config = settings_of(arguments.configfile)
+        locks = quiet(directory, dates, arguments)
         content = found(directory, dates, Path(config["incoming"]), arguments)
         about = {"release": arguments.release, "dates": dates, "date_published": published}
         with written_whole(target) as folder:
             fill(directory, folder, content, config, about, arguments)
-    except (ConfigurationError, ValueError, OSError, RuntimeError) as error:
+        locks.release()
+    except (ConfigurationError, Held, ValueError, OSError, RuntimeError) as error:
         sys.exit(f"publish: {error}")
     sys.stdout.write(f"{target.relative_to(directory)}: {len(dates)} dates published\n")
     if commit.dirty or commit.commit is None:
@@ -77,13 +80,34 @@ def parsed() -> argparse.Namespace:
                         help="publish what is incomplete or stale, and record it")  # fmt: skip
     parser.add_argument("options", nargs="*", metavar="OPTION",
                         help="after --: Snakemake's that the dates were made with")  # fmt: skip
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for word in arguments.options:
+        if word.startswith(("--config", "-C")):
+            parser.error(f"{word}: the release would not have it; write it into a --configfile")
+    return arguments
 
 
 def refuse_unless(good: Any, why_not: str) -> None:
     """End with one line when something is not as it should be."""
     if not good:
         sys.exit(f"publish: {why_not}")
+
+
+def quiet(directory: Path, dates: Sequence[str], arguments: argparse.Namespace) -> Locks:
+    """Lock all that is published, so that no run and no clean-up changes it meanwhile.
+
+    Raises
+    ------
+    Held
+        When a run that lives, or one that was killed, writes it.
+    """
+    archive = () if arguments.without_archive else ("variability", "report")
+    locks = Locks(directory, {*dates, "catalogs", *archive})
+    for unit, run in locks.killed():
+        raise Held(
+            f"{unit}: its run was killed (process {run.pid} on {run.host}); make resume first"
+        )
+    return locks
 
 
 @dataclass(frozen=True)
@@ -184,17 +208,6 @@ def fill(
     members.write_sums(folder, {one.path: one.sha256 for one in products})
 
 
-def resolved(configfiles: Sequence[Path]) -> dict[str, Any]:
-    """Return the configuration as the workflow sees it: defaults, files in order, checked."""
-    from snakemake.common.configfile import load_configfile
-    from snakemake.settings.types import ConfigSettings
-    from snakemake.utils import update_config
-
-    config = load_configfile(CHECKOUT / "config" / "config.yaml")
-    update_config(config, ConfigSettings(configfiles=list(configfiles)).overwrite_config)
-    return validated(json.loads(json.dumps(config, default=str)), CHECKOUT / "config/schema.yaml")
-
-
 def snakemake_command(directory: Path, configfiles: Sequence[Path], *options: str) -> list[str]:
     """Return the command that runs this checkout's workflow in a working directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(CHECKOUT / "Snakefile")]
@@ -245,10 +258,12 @@ def copy(directory: Path, folder: Path, paths: Sequence[str]) -> None:
     """Copy files and directories under the same relative paths, by reflink where that works."""
     for start in range(0, len(paths), COPIES_AT_ONCE):
         some = paths[start : start + COPIES_AT_ONCE]
-        subprocess.run(
+        done = subprocess.run(
             ["cp", "-r", "--reflink=auto", "--parents", "-t", str(folder), "--", *some],
-            check=True, cwd=directory,
+            check=False, cwd=directory, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip())
     for stamp in folder.rglob(".snakemake_timestamp"):
         stamp.unlink()
 

@@ -69,7 +69,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory")
     parser.add_argument(
-        "--date", action="append", required=True, type=date, help="YYYY-MM-DD; can be repeated"
+        "--date",
+        action="append",
+        default=[],
+        type=date,
+        help="YYYY-MM-DD; can be repeated; none: what is no date's (catalogs, variability, report)",
     )
     parser.add_argument(
         "--host-is-down", action="store_true",
@@ -104,7 +108,7 @@ def recover(directory: Path, dates: set[str], *, host_is_down: bool, dry_run: bo
     if not directory.is_dir():
         raise RecoveryError(f"{directory}: no such directory; give --directory")
     locks = Locks(directory, dates)
-    folders = locks_that_are_free(directory)
+    folders = folders_of_the_dead(directory, {run.name for run in locks.runs()} if dates else None)
     runs = [run for each in (locks, *folders) for run in each.runs()]
     units = locks.units.union(*(each.units for each in folders))
     end_jobs(runs, host_is_down=host_is_down, dry_run=dry_run)
@@ -126,13 +130,22 @@ def recover(directory: Path, dates: set[str], *, host_is_down: bool, dry_run: bo
         each.release()
 
 
-def locks_that_are_free(directory: Path) -> list[Locks]:
-    """Take the locks of the folders that are no date's, as far as no living run has them."""
+def folders_of_the_dead(directory: Path, names: set[str] | None) -> list[Locks]:
+    """Take the locks of folders that are no date's and that no living run has.
+
+    Parameters
+    ----------
+    names : only folders whose killed runs are among these; None: all.
+    """
     found = []
     for path in sorted((directory / LOCKS).glob("*.lock")):
         if not DATE.fullmatch(path.stem):
             try:
-                found.append(Locks(directory, {path.stem}))
+                locks = Locks(directory, {path.stem})
+                if names is None or {run.name for _, run in locks.killed()} <= names:
+                    found.append(locks)
+                else:
+                    locks.release()
             except Held as held:
                 logger.info("%s; leaves it alone", held)
     return found

@@ -164,12 +164,16 @@ class Inventory:
 
     @cache  # noqa: B019  (one inventory a process)
     def raw_gb(self, name: str) -> float:
-        """Return the size in GB of a group's raw files, by its first one; 0 when they are gone."""
+        """Return the size in GB of a group's raw files, as if each were as large as the largest.
+
+        0 when they are gone.
+        """
         try:
             files = self.group(name).files
         except LookupError:
             return 0.0
-        return len(files) * files[0].stat().st_size / 1e9
+        sizes = [path.stat().st_size for path in files if path.exists()]
+        return len(files) * max(sizes, default=0) / 1e9
 
     def files_of_date(self, date: str) -> list[str]:
         return [str(path) for group in self.all_groups(date) for path in group.files]

@@ -14,14 +14,15 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from contimg.recovery import RUN_VARIABLE, slurm_jobs_of
+
 LOCKS = Path(".snakemake") / "runs"
-RUN_VARIABLE = "CONTIMG_RUN"
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -107,11 +108,10 @@ class Locks:
         return list(found.values())
 
     def killed(self) -> list[tuple[str, Run]]:
-        """Return the dates, and the runs of them that came to no end of their own."""
+        """Return the units, and the runs of them that came to no end of their own."""
         return [
             (unit, run)
             for unit, file in self._files.items()
-            if DATE.fullmatch(unit)
             for run in runs_in(file)
             if not run.ended
         ]
@@ -161,27 +161,50 @@ def held_by(unit: str, runs: list[Run]) -> str:
     return f"{unit}: a living run writes it ({who}); wait for its end, or stop it first"
 
 
-def start_run(directory: Path, outputs: Iterable[str], slurm_name: str = "") -> Run:
+def marks(directory: Path) -> dict[str, tuple[int, int]]:
+    """Return what each lock file's start or end of a run changes: its time (ns) and size."""
+    files = {path.stem: path.stat() for path in (directory / LOCKS).glob("*.lock")}
+    return {unit: (file.st_mtime_ns, file.st_size) for unit, file in files.items()}
+
+
+def start_run(
+    directory: Path,
+    outputs: Iterable[str],
+    before: Mapping[str, tuple[int, int]],
+    slurm_name: str = "",
+) -> Run:
     """Make this process the one that writes `outputs`, until it ends; name it to its children.
 
     Parameters
     ----------
     directory : the working directory.
     outputs : all paths that the run is to write.
+    before : `marks` from before the run was planned.
     slurm_name : the name that the run gives to its Slurm jobs, if it gives its jobs to Slurm.
 
     Raises
     ------
     Held
-        When another living run writes one of their dates, or a run of one was killed and not
-        taken up by scripts/resume.py: its jobs may still write.
+        When another living run writes one of their dates, or did so while this one was planned;
+        when a run of one was killed and not taken up by scripts/resume.py, or its Slurm jobs
+        still run: they may write.
     """
     locks = Locks(directory, units_of(outputs))
     for unit, run in locks.killed():
         raise Held(
             f"{unit}: its run was killed (process {run.pid} on {run.host}), and jobs of it may "
-            f"still write; take it up by scripts/resume.py --date {unit} (make resume)"
+            f"still write; take it up by scripts/resume.py (make resume)"
         )
+    for unit, (time_ns, size) in marks(directory).items():
+        if unit in locks.units and (time_ns, size) != before.get(unit, (time_ns, 0)):
+            raise Held(
+                f"{unit}: a living run writes it, or did while this one was planned; "
+                "give the command again"
+            )
+    if slurm_name:
+        jobs = slurm_jobs_of(run.name for run in locks.runs() if run.cluster)
+        if jobs:
+            raise Held(f"Slurm jobs {' '.join(jobs)} of an earlier run still write; wait for them")
     name = slurm_name or str(uuid.uuid4())
     run = Run(name, socket.gethostname(), os.getpid(), cluster=bool(slurm_name))
     locks.enter(run)

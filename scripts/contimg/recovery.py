@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from contimg.locks import RUN_VARIABLE
 from contimg.status import is_whole, status_of
 
 SNAKEMAKE_INCOMPLETE = Path(".snakemake") / "incomplete"
+RUN_VARIABLE = "CONTIMG_RUN"
+"""In the environment of all that a run starts: its name."""
 FOLDERS = ("ms/raw", "ms/science", "ms/calibrated", "cal", "images", "photometry", "mosaics",
            "report", "simulated")  # fmt: skip
 DIRECTORIES = (".ms", ".bcal", ".gcal", ".kcal")

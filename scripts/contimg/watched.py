@@ -118,9 +118,12 @@ class Published:
         return 0 < made_s < before_s and not self.is_ok(status, made_s)
 
     def is_ok(self, status: str, at_s: float) -> bool:
-        """Whether a status file says ok; one that is not there does not."""
+        """Whether a status file says ok; one that is not there, or not whole, does not."""
         if at_s < 0:
             return False
         if (status, at_s) not in self._ok:
-            self._ok[status, at_s] = read_status(Path(status)).ok
+            try:
+                self._ok[status, at_s] = read_status(Path(status)).ok
+            except (OSError, ValueError):
+                return False
         return self._ok[status, at_s]

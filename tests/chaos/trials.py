@@ -110,8 +110,8 @@ class Trial:
         run.wait(RUN_LIMIT_S)
         with suppress(FileNotFoundError):
             ballast(self.date).unlink()
-        self.told.append(f"{kind} at {moment_s:.1f} s: {victim}")
-        return True
+        self.told.append(f"{kind} at {moment_s:.1f} s: {victim or 'nothing was running any more'}")
+        return bool(victim)
 
     def end(self, run: subprocess.Popen[bytes]) -> list[str]:
         """Wait for the last recovery, and say what is wrong with what it made."""
@@ -156,7 +156,7 @@ def kill_job(trial: Trial, run: subprocess.Popen[bytes]) -> str:
             command = " ".join(Path(word).name for word in victim.cmdline()[:3])
             victim.kill()
             return command[:80]
-    return "no job was running any more"
+    return ""
 
 
 def fill_disk(trial: Trial, run: subprocess.Popen[bytes]) -> str:

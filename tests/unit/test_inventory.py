@@ -94,7 +94,7 @@ def test_a_group_that_is_not_there_is_named(three_groups: tuple[Path, list[RawGr
 def test_a_groups_size_is_that_of_its_files_and_nothing_when_they_are_gone(tmp_path: Path) -> None:
     group = RawGroup(FIRST_MJD)
     first = group.write(tmp_path, 0)
-    write_names(tmp_path, group)
+    write_names(tmp_path, group)  # the other files are empty, as if cut short
     assert inventory_of(tmp_path).raw_gb(group.name) == 16 * first.stat().st_size / 1e9
     assert inventory_of(tmp_path / "gone").raw_gb(group.name) == 0
 

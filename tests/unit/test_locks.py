@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from contimg.locks import LOCKS, RUN_VARIABLE, Held, Locks, units_of
+from contimg.locks import LOCKS, RUN_VARIABLE, Held, Locks, marks, start_run, units_of
 from contimg.recovery import end_processes, processes_of
 
 DATE, OTHER = "2025-10-01", "2025-10-08"
@@ -17,8 +17,8 @@ DATE, OTHER = "2025-10-01", "2025-10-08"
 SCHEDULER = """
 import subprocess, sys, time
 from pathlib import Path
-from contimg.locks import start_run
-start_run(Path(sys.argv[1]), sys.argv[2:])
+from contimg.locks import marks, start_run
+start_run(Path(sys.argv[1]), sys.argv[2:], marks(Path(sys.argv[1])))
 job = subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL)
 print(job.pid, flush=True)
 sys.stdin.read()
@@ -60,6 +60,35 @@ def test_a_living_run_keeps_its_date_and_no_other(tmp_path: Path) -> None:
     Locks(tmp_path, {OTHER}).release()  # also after the refusal
     process.communicate("")
     assert not lives(job)
+
+
+def test_a_run_that_was_planned_beside_another_is_refused(tmp_path: Path) -> None:
+    before = marks(tmp_path)
+    process, _ = scheduler(tmp_path, f"images/{DATE}/a.fits")
+    process.communicate("")
+    with pytest.raises(Held, match=f"{DATE}: .* while this one was planned"):
+        start_run(tmp_path, [f"images/{DATE}/b.fits"], before)
+    assert lives_on(tmp_path, f"images/{DATE}/b.fits")
+
+
+@pytest.mark.parametrize("output", [f"images/{DATE}/a.fits", "variability/lightcurves.parquet"])
+def test_after_a_kill_nothing_starts_before_the_recovery(tmp_path: Path, output: str) -> None:
+    process, _ = scheduler(tmp_path, output)
+    kill(process)
+    with pytest.raises(Held, match=rf"its run was killed \(process {process.pid} on "):
+        start_run(tmp_path, [output], marks(tmp_path))
+    (unit,) = units_of([output])
+    locks = Locks(tmp_path, {unit})
+    locks.forget()
+    locks.release()
+    assert lives_on(tmp_path, output)
+
+
+def lives_on(directory: Path, output: str) -> bool:
+    """Whether a run starts now."""
+    process, _ = scheduler(directory, output)
+    process.communicate("")
+    return process.returncode == 0
 
 
 def test_a_killed_run_frees_its_date_though_its_job_lives(tmp_path: Path) -> None:

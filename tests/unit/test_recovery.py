@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contimg.locks import Run
+from contimg.locks import Locks, Run
 from contimg.recovery import (
     RecoveryError,
     broken_directories,
@@ -18,7 +18,7 @@ from contimg.recovery import (
     unneeded_sets,
 )
 from contimg.status import write_status
-from resume import end_jobs, main, snakemake_command, split
+from resume import end_jobs, main, recover, snakemake_command, split
 
 DATE, OTHER = "2025-10-01", "2025-10-08"
 GROUP = f"{DATE}T15:00:00"
@@ -141,6 +141,19 @@ def test_a_run_that_died_on_another_host_is_recovered_there_or_when_that_is_down
         end_jobs([dead], host_is_down=False, dry_run=False)
     end_jobs([dead], host_is_down=True, dry_run=False)
     end_jobs([replace(dead, ended=True)], host_is_down=False, dry_run=False)
+
+
+def test_the_dead_run_of_another_date_is_left_to_that_dates_recovery(tmp_path: Path) -> None:
+    both = Locks(tmp_path, {OTHER, "catalogs"})
+    both.enter(dead := Run("other", "elsewhere.example", 7, cluster=False))
+    both.release()
+    recover(tmp_path, {DATE}, host_is_down=False, dry_run=False)
+    with pytest.raises(RecoveryError, match="on elsewhere"):
+        recover(tmp_path, {OTHER}, host_is_down=False, dry_run=False)
+    recover(tmp_path, {OTHER}, host_is_down=True, dry_run=False)
+    locks = Locks(tmp_path, {OTHER, "catalogs"})
+    assert dead not in locks.runs()
+    locks.release()
 
 
 def test_snakemakes_arguments_begin_after_the_first_dashes() -> None:

@@ -15,6 +15,7 @@ import pytest
 from astropy.io import fits
 
 from conftest import CONFIGS, DATES, ROOT
+from contimg.locks import Locks
 from contimg.release.compare import DIFFERENT, IDENTICAL, compare
 from contimg.release.members import wrong_sums
 from workflow import copy_for_dry_runs, status
@@ -186,6 +187,22 @@ def test_a_stale_date_is_refused_and_leaves_nothing(directory: Path, tmp_path: P
     assert done.returncode != 0
     assert re.search(r"not up to date \(.*measure_photometry has work to do", done.stderr)
     assert [path.name for path in (directory / "publish").iterdir()] == [RELEASE]
+
+
+def test_a_date_that_a_run_writes_is_refused(directory: Path) -> None:
+    locks = Locks(directory, {DATE})
+    try:
+        done = publish(directory, release="beside")
+    finally:
+        locks.release()
+    assert f"publish: {DATE}: a living run writes it" in done.stderr
+    assert not (directory / "publish" / "beside").exists()
+
+
+def test_an_option_that_the_release_would_not_have_is_refused(directory: Path) -> None:
+    done = publish(directory, "--", "--config", "reproducible=false", release="other")
+    assert done.returncode != 0
+    assert "--config: the release would not have it" in done.stderr
 
 
 def test_a_date_without_its_page_is_refused(directory: Path) -> None:

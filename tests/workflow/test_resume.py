@@ -102,10 +102,9 @@ def test_resuming_one_date_leaves_a_living_one_alone(
             living.send_signal(signal.SIGSTOP)  # so that it lives through all of this
             dead.kill()
             dead.wait()
-            untold = snakemake(
-                tmp_path, "--", f"index/{OTHER_DATE}.json", configs=SMALL, check=False
-            )
-            assert f"{OTHER_DATE}: its run was killed (process {dead.pid} on" in untold.stdout
+            report = f"report/{OTHER_DATE}/index.html"
+            refused = snakemake(tmp_path, "--", report, configs=SMALL, check=False)
+            assert f"{OTHER_DATE}: its run was killed (process {dead.pid} on" in refused.stdout
             done = resume(tmp_path, OTHER_DATE)
             assert done.returncode == 0, done.stderr
         refused = resume(tmp_path, SMALL_DATE)

@@ -29,14 +29,14 @@ DATE = group_of_mjd(FIRST_MJD)[:10]
 STAND_IN = """
 import json, signal, sys, time
 from pathlib import Path
-from contimg.locks import Held, start_run
+from contimg.locks import Held, marks, start_run
 
 words = sys.argv[1:]
 last = len(words) - words[::-1].index("--")
 targets = words[last:]
 home = Path(words[words.index("--directory") + 1])
 try:
-    start_run(home, targets)
+    start_run(home, targets, marks(home))
 except Held as held:
     sys.exit(str(held))
 stop = []

@@ -81,7 +81,7 @@ def plan(directory: Path, *targets: str, options: tuple[str, ...] = (), **how: A
     done = snakemake(directory, "--dry-run", *options, "--", *targets, **how)
     if "Nothing to be done" in done.stdout:
         return []
-    jobs = re.findall(r"^Job \d+: (.+)$", done.stdout, re.MULTILINE)
+    jobs = re.findall(r"^ *Job \d+: (.+)$", done.stdout, re.MULTILINE)
     assert jobs, done.stdout
     return jobs
 
