@@ -132,7 +132,7 @@ def prepared(
     The configuration: the release's own, with raw files looked for in the working directory.
     """
     config = yaml.safe_load((release / "config.yaml").read_text())
-    if Path(config["incoming"]).is_absolute():
+    if Path(config["incoming"]).is_absolute() or ".." in Path(config["incoming"]).parts:
         config["incoming"] = "incoming"
     folder = scratch / config["incoming"]
     folder.mkdir(parents=True)

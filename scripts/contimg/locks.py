@@ -157,7 +157,10 @@ def runs_in(file: TextIO) -> list[Run]:
 
 def held_by(unit: str, runs: list[Run]) -> str:
     """Say in one line who holds a lock."""
-    who = f"process {runs[-1].pid} on {runs[-1].host}" if runs else "a process"
+    living = [run for run in runs if not run.ended]
+    if not living:
+        return f"{unit}: held by a clean-up, a publication or a recovery; wait for its end"
+    who = f"process {living[-1].pid} on {living[-1].host}"
     return f"{unit}: a living run writes it ({who}); wait for its end, or stop it first"
 
 

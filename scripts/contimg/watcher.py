@@ -21,7 +21,12 @@ from contimg.watching import Arrival, Attempt, Day, Input, Options, Product, Run
 
 logger = logging.getLogger("watch")
 
-LOCKED_OUT = (b"a living run writes it", b"its run was killed", b"of an earlier run still write")
+LOCKED_OUT = (
+    b"a living run writes it",
+    b"held by a clean-up",
+    b"its run was killed",
+    b"of an earlier run still write",
+)
 PHOTOMETRY = "photometry/{date}/{group}.parquet"
 PAGE = "report/{date}/index.html"
 KILL_S = 30.0  # from one way of ending Snakemake to the next, harder one

@@ -15,7 +15,7 @@ import pytest
 from astropy.io import fits
 
 from conftest import CONFIGS, DATES, ROOT
-from contimg.locks import Locks
+from contimg.locks import Locks, Run
 from contimg.release.compare import DIFFERENT, IDENTICAL, compare
 from contimg.release.members import wrong_sums
 from workflow import copy_for_dry_runs, status
@@ -191,11 +191,13 @@ def test_a_stale_date_is_refused_and_leaves_nothing(directory: Path, tmp_path: P
 
 def test_a_date_that_a_run_writes_is_refused(directory: Path) -> None:
     locks = Locks(directory, {DATE})
+    locks.enter(Run("beside", "here", 7, cluster=False))
     try:
         done = publish(directory, release="beside")
     finally:
+        locks.forget()
         locks.release()
-    assert f"publish: {DATE}: a living run writes it" in done.stderr
+    assert f"publish: {DATE}: a living run writes it (process 7 on here)" in done.stderr
     assert not (directory / "publish" / "beside").exists()
 
 
