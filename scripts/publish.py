@@ -15,13 +15,13 @@ import yaml
 
 from contimg.checkout import CHECKOUT
 from contimg.configuration import ConfigurationError
+from contimg.groups import DATE
 from contimg.locks import Held, Locks
 from contimg.release import members, record
 from contimg.settings import settings_of
 from contimg.status import write_json, written_whole
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # The workflow as it was run: its source is a part of what a release tells.
 SOURCES = ["Snakefile", "rules/*", "scripts/*.py", "scripts/contimg/**/*"]
 ARCHIVE_PAGE = "report/index.html"

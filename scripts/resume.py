@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from contimg.checkout import CHECKOUT
-from contimg.locks import DATE, LOCKS, Held, Locks, Run
+from contimg.groups import DATE
+from contimg.locks import LOCKS, Held, Locks, Run
 from contimg.recovery import (
     RecoveryError,
     broken_directories,

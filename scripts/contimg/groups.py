@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+GROUP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
 RAW_NAME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.\d+)?_sb(\d{2})\.hdf5")
 INCOMPLETE_SUFFIX = "_incomplete.hdf5"
 STANDARD_SUFFIX = ".uvh5"

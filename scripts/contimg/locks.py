@@ -11,7 +11,6 @@ import atexit
 import fcntl
 import json
 import os
-import re
 import socket
 import uuid
 from collections.abc import Iterable, Mapping
@@ -20,10 +19,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from contimg.groups import DATE
 from contimg.recovery import RUN_VARIABLE, slurm_jobs_of
 
 LOCKS = Path(".snakemake") / "runs"
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contimg.groups import (
+    DATE,
+    GROUP,
     INCOMPLETE_SUFFIX,
     RAW_NAME,
     STANDARD_SUFFIX,
@@ -29,7 +31,7 @@ from contimg.groups import (
     shift_date,
 )
 from contimg.inventory import Inventory
-from contimg.run_traces import GROUP, in_progress, is_of, last_line, last_moment, listed
+from contimg.run_traces import in_progress, is_of, last_line, last_moment, listed
 from contimg.status import read_status
 from contimg.tables import METADATA_KEY
 
@@ -51,7 +53,6 @@ MARKS = (
     ("calibrated", "ms/calibrated", ".ms.json"),
     ("converted", "ms/science", ".ms.json"),
 )
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 IN_NAME = re.compile(rf"{GROUP.pattern}(?=\.[^/]*$)")
 IDLE_S = 3600.0  # nothing done for so long: nobody was at work
 

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from contimg.groups import days_between
+from contimg.groups import DATE, GROUP, days_between
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ KINDS = {
 INTERMEDIATE = ("raw_ms", "science_ms", "calibrated_ms", "working_images")
 LEFTOVERS = "leftovers"
 
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-GROUP = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}"
 REMOVED_SUFFIX = ".removed"
 # What network and FUSE file systems leave of a removed file that is still open somewhere.
 HELD_PREFIXES = (".nfs", ".fuse_hidden")
@@ -117,7 +115,7 @@ def found(directory: Path, date: str, kind: str, kept: list[tuple[str, str]]) ->
     for pattern in patterns:
         folder, name = posixpath.split(pattern.format(date=date, group="{group}"))
         suffix = re.escape(name.removeprefix("{group}"))
-        wanted.setdefault(folder, []).append(GROUP + suffix)
+        wanted.setdefault(folder, []).append(GROUP.pattern + suffix)
     paths: list[Path] = []
     for folder, names in wanted.items():
         place = directory / folder

@@ -1,15 +1,14 @@
 """What runs leave behind: Snakemake's marks of what is half made, logs, and the lines in locks."""
 
 import os
-import re
 import socket
 from base64 import urlsafe_b64decode
 from contextlib import suppress
 from pathlib import Path
 
+from contimg.groups import GROUP
 from contimg.locks import LOCKS, Run, runs_in
 
-GROUP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
 LAST_BYTES = 4096  # of a log, in which its last line is looked for
 LONGEST_LINE = 400
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import psutil
 
 from conftest import ROOT
-from contimg.locks import DATE, LOCKS, RUN_VARIABLE, Locks
+from contimg.groups import DATE
+from contimg.locks import LOCKS, RUN_VARIABLE, Locks
 from contimg.recovery import TEMPORARY, broken_directories, happens
 from slurm import NODES, Slurm
 from workflow import SMALL, SMALL_DATE, columns_of_ms, values
