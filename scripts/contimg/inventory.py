@@ -73,6 +73,14 @@ class Group:
             return mjd_of_group(self.name)
         return self.header.mid_mjd
 
+    @property
+    def span_mjd(self) -> tuple[float, float]:
+        """Start and end of the observation; the time in the name when nothing can be read."""
+        if self.header is None:
+            return self.mid_mjd, self.mid_mjd
+        half_day = self.header.integration_s / 86400 / 2
+        return self.header.first_mjd - half_day, self.header.last_mjd + half_day
+
 
 @dataclass(eq=False)
 class Inventory:

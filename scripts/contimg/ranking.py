@@ -62,17 +62,22 @@ def ranked(transits: Iterable[Transit], calibration: Mapping[str, Any]) -> list[
 
 def shortcoming(transit: Transit, calibration: Mapping[str, Any]) -> str:
     """Say why a transit cannot be solved on, whatever others there are; "" when it can."""
-    least_jy, least_beam = calibration["min_apparent_jy"], calibration["min_beam"]
-    if transit.beam < least_beam:
-        return f"beam response {transit.beam:.3f}, {least_beam:g} needed (min_beam)"
-    if not transit.wanted and transit.apparent_jy < least_jy:
-        return (
-            f"apparent flux {transit.apparent_jy:.2f} Jy, {least_jy:g} Jy needed (min_apparent_jy)"
-        )
-    if transit.group is None:
-        return "no data at its transit"
+    weakness = too_weak(transit, calibration)
+    if weakness or transit.group is None:
+        return weakness or "no data at its transit"
     if transit.rejected:
         return f"its group {transit.group} is rejected: {transit.rejected}"
+    return ""
+
+
+def too_weak(transit: Transit, calibration: Mapping[str, Any]) -> str:
+    """Say why a transit is too weak through the beam, with data or without; "" when it is not."""
+    least_jy, least_beam = calibration["min_apparent_jy"], calibration["min_beam"]
+    apparent_jy = transit.apparent_jy
+    if transit.beam < least_beam:
+        return f"beam response {transit.beam:.3f}, {least_beam:g} needed (min_beam)"
+    if not transit.wanted and apparent_jy < least_jy:
+        return f"apparent flux {apparent_jy:.2f} Jy, {least_jy:g} Jy needed (min_apparent_jy)"
     return ""
 
 
