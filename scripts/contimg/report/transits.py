@@ -64,7 +64,9 @@ def summary_line(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) ->
         if found["declination_deg"] is None:
             return "No raw file of this date says where the dishes stood."
         return "No calibrator passes through the beam on this date."
-    solved = [f"{row['name']} ({row['group']})" for row in rows if row["state"] == SOLVED]
+    solved = [
+        f"{row['name']} (group of {row['group'][11:]})" for row in rows if row["state"] == SOLVED
+    ]
     strong = sum(row["strong"] for row in rows)
     without = sum(row["state"] == WITHOUT_DATA for row in rows)
     line = f"{plural(strong, 'transit')} strong enough, {without} of them without usable data. "
@@ -112,6 +114,8 @@ def day_figure(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> b
     bottom = min(faintest, found["limits"]["min_apparent_jy"]) * 0.7
     for state, colour in COLOURS.items():
         of_state = [row for row in rows if row["state"] == state]
+        if not of_state:
+            continue
         hours = [(row["transit_mjd"] - midnight) * 24 for row in of_state]
         fluxes = [row["apparent_jy"] for row in of_state]
         width = 0.8 if state == WEAK else 1.6
