@@ -15,7 +15,7 @@ from contimg.flux_standards import PINNED, VLA_LIST, standard_sources
 from contimg.groups import mjd_of_group
 from contimg.site import OVRO_MMA_LONGITUDE_DEG
 from contimg.uvh5 import Header
-from contimg.vla_calibrators import calibrators_20cm
+from contimg.vla_calibrators import Calibrator20cm, calibrators_20cm
 
 BAND_CENTRE_HZ = 1.405e9
 FAR_RAD = 0.1  # two beams away
@@ -41,7 +41,7 @@ class Transit:
     Attributes
     ----------
     name, ra_deg, dec_deg : ICRS.
-    flux_jy : at 20 cm as the VLA list or the user has it, None where only a standard gives it.
+    flux_jy : at 20 cm as the VLA list or the user has it; None where neither has it.
     flux_model : what the solutions take the flux from: a standard, `VLA_LIST` or `PINNED`.
     standard : the standard's name as setjy has it, or "".
     wanted : pinned by the user with a standard: no limit on the flux applies.
@@ -159,20 +159,29 @@ class KnownCalibrators:
 
     def _pinned(self) -> list[tuple[Any, ...]]:
         return [
-            (one["name"], one["ra_deg"], one["dec_deg"], one.get("flux_jy", 0.0),
+            (one["name"], one["ra_deg"], one["dec_deg"], self._flux_of(one),
              one.get("standard", ""), one.get("standard", PINNED), "standard" in one)
             for one in self.config["calibration"]["pinned_calibrators"]
         ]  # fmt: skip
 
+    def _flux_of(self, pinned: Mapping[str, Any]) -> float:
+        """Flux of a pinned calibrator; with a standard the list's, or 0 if it has none."""
+        if "flux_jy" in pinned:
+            return float(pinned["flux_jy"])
+        own = standard_sources(pinned["ra_deg"], pinned["dec_deg"])[0]
+        return next((one.flux_jy for name, one in self._list if own and name == own), 0.0)
+
     def _listed(self) -> list[tuple[Any, ...]]:
-        calibration = self.config["calibration"]
-        listed = calibrators_20cm(located(calibration["calibrator_list"], self.base))
+        flux_standard = self.config["calibration"]["flux_standard"]
+        standards = [(flux_standard if name else "", one) for name, one in self._list]
+        return [(*one, standard, standard or VLA_LIST, False) for standard, one in standards]
+
+    @cached_property
+    def _list(self) -> list[tuple[str, Calibrator20cm]]:
+        """The VLA list, each entry with its 3C name if it is a flux standard."""
+        listed = calibrators_20cm(located(self.config["calibration"]["calibrator_list"], self.base))
         names = standard_sources([one.ra_deg for one in listed], [one.dec_deg for one in listed])
-        standards = [calibration["flux_standard"] if name else "" for name in names]
-        return [
-            (*one, standard, standard or VLA_LIST, False)
-            for one, standard in zip(listed, standards, strict=True)
-        ]
+        return list(zip(names, listed, strict=True))
 
     @property
     def _least_beam(self) -> float:

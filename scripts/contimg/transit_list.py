@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from contimg.calibrators import Transit
 from contimg.groups import group_of_mjd
 from contimg.inventory import Group, Inventory
 from contimg.ranking import Ranked, solution_snr, too_weak
-from contimg.uvh5 import DSA, Header
+from contimg.uvh5 import DSA
 
 LIMITS = ("min_apparent_jy", "min_beam", "list_min_beam", "transits_per_date", "flux_standard")
 
@@ -45,8 +46,7 @@ def described(group: Group) -> dict[str, Any]:
 def entry(inventory: Inventory, one: Ranked) -> dict[str, Any]:
     """Return one transit as the JSON has it."""
     transit = one.transit
-    gain_snr, bandpass_snr = expected_snr(inventory, transit.apparent_jy, transit.header)
-    known = transit.flux_jy is not None
+    gain_snr, bandpass_snr = expected_snr(inventory, transit)
     return {
         "rank": one.rank,
         "name": transit.name,
@@ -64,25 +64,28 @@ def entry(inventory: Inventory, one: Ranked) -> dict[str, Any]:
         "beam_at_transit": transit.transit_beam,
         "group": transit.group,
         "beam": transit.beam,
-        "apparent_jy": transit.apparent_jy if known else None,
-        "gain_snr": gain_snr if known else None,
-        "bandpass_snr": bandpass_snr if known else None,
+        "apparent_jy": None if transit.flux_jy is None else transit.apparent_jy,
+        "gain_snr": gain_snr,
+        "bandpass_snr": bandpass_snr,
     }
 
 
-def expected_snr(inventory: Inventory, apparent_jy: float, header: Header) -> tuple[float, float]:
+def expected_snr(inventory: Inventory, transit: Transit) -> tuple[float | None, float | None]:
     """Return the S/N to expect of an antenna's solutions, in one polarization.
 
     Returns
     -------
     gain : of the whole band in one integration.
     bandpass : of one channel in a whole group.
+    Both are None for another telescope, whose SEFD is not known, and without a flux.
     """
-    subbands = inventory.config["ingest"]["n_subbands"] if header.dialect == DSA else 1
-    band_hz = subbands * header.n_channels * header.channel_width_hz
+    header = transit.header
+    if header.dialect != DSA or transit.flux_jy is None:
+        return None, None
+    band_hz = inventory.config["ingest"]["n_subbands"] * header.n_channels * header.channel_width_hz
     group_s = header.n_times * header.integration_s
+    apparent_jy, antennas = transit.apparent_jy, header.n_antennas_data
     sefd_jy = inventory.config["telescope"]["sefd_jy"]
-    antennas = header.n_antennas_data
     return (
         solution_snr(apparent_jy, antennas, band_hz, header.integration_s, sefd_jy),
         solution_snr(apparent_jy, antennas, header.channel_width_hz, group_s, sefd_jy),

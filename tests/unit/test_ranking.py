@@ -149,6 +149,24 @@ def test_a_group_sees_a_transit_of_the_next_date(tmp_path: Path) -> None:
     assert passages[1][0] > MIDNIGHT + 1
 
 
+def test_a_pinned_standard_is_ranked_by_the_lists_flux_and_needs_no_limit(tmp_path: Path) -> None:
+    """3C196 by its place; a standard that the list lacks has no flux, and is solved on."""
+    write_group(tmp_path, OF_3C196)
+    known = [
+        {"name": "unlisted", "ra_deg": 124.9, "dec_deg": 46.9, "standard": "Perley-Butler 2017"},
+        pinned("mine", 123.6, 46.9, 6.0),
+        {"name": "3C196", "ra_deg": 123.4, "dec_deg": 48.2173, "standard": "Perley-Butler 2017"},
+    ]
+    found = inventory_of(tmp_path, pinned_calibrators=known, min_apparent_jy=6.5).ranking(DATE)
+    assert [one.transit.name for one in found] == ["3C196", "unlisted", "mine"]
+    assert [one.transit.flux_jy for one in found] == [13.9, None, 6.0]
+    assert found[0].chosen
+    lone = inventory_of(tmp_path, pinned_calibrators=known[:1])
+    assert lone.calibrator_groups(DATE)
+    (entry,) = transit_list(lone, DATE)["transits"]
+    assert (entry["apparent_jy"], entry["gain_snr"]) == (None, None)
+
+
 def test_a_date_without_raw_files_lists_nothing(tmp_path: Path) -> None:
     found = transit_list(inventory_of(tmp_path), DATE)
     assert (found["declination_deg"], found["groups"], found["transits"]) == (None, [], [])
