@@ -12,7 +12,7 @@ DIRECTORY ?= .
 PROFILE ?= local
 
 .PHONY: help setup programs demo real test check bench validate chaos \
-    resume watch status clean-date publish verify lock format clean
+    resume watch status transits clean-date publish verify lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ watch: $(STAMP)  ## reduce the groups of a live telescope as they arrive
 
 status: $(STAMP)  ## report/status.html: how far each group of each date has come
 	@python scripts/report_status.py --directory "$(DIRECTORY)" $(OPTIONS)
+
+transits: $(STAMP)  ## CALIBRATOR=…: its last transits, and which have data
+	@python scripts/transits.py --directory "$(DIRECTORY)" --calibrator "$(CALIBRATOR)" $(OPTIONS)
 
 clean-date: $(STAMP)  ## DATE=…: what could be removed of a date; OPTIONS=--yes removes it
 	@python scripts/clean.py --directory "$(DIRECTORY)" --date "$(DATE)" $(OPTIONS)

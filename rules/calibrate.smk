@@ -1,5 +1,33 @@
 # Needs: science Measurement Sets; the calibrators that pass through the beam.
-# Makes: cal/DATE/GROUP.{bcal,gcal,kcal}, cal/DATE/calibration.json, and temporary calibrated sets.
+# Makes: cal/DATE/transits.json and report/DATE/transits.html, what could calibrate the date;
+# cal/DATE/GROUP.{bcal,gcal,kcal}, cal/DATE/calibration.json, and temporary calibrated sets.
+
+
+# For people, as index_date: the graph asks the same library when it is planned.
+rule list_transits:
+    input:
+        raw=lambda wildcards: inventory.files_of_date(wildcards.date),
+        elsewhere=elsewhere(config["calibration"]["calibrator_list"]),
+    output:
+        transits="cal/{date}/transits.json",
+        page="report/{date}/transits.html",
+    log:
+        "logs/{date}/list_transits/{date}.log",
+    benchmark:
+        "benchmarks/{date}/list_transits/{date}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(20),
+    params:
+        settings=lambda wildcards: inventory.settings,
+        code=code("list_transits", files=[config["calibration"]["calibrator_list"]]),
+    message:
+        "Calibrators that pass through the beam on {wildcards.date}"
+    script:
+        "../scripts/list_transits.py"
 
 
 rule predict_model:

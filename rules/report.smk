@@ -5,6 +5,7 @@
 rule report_date:
     input:
         index="index/{date}.json",
+        transits="report/{date}/transits.html",
         calibration="cal/{date}/calibration.json",
         bandpasses=for_date("cal/{date}/{group}.bcal", inventory.calibrator_groups),
         gains=for_date("cal/{date}/{group}.gcal", inventory.calibrator_groups),

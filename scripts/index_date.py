@@ -40,7 +40,8 @@ def main(
             "calibrators": [
                 {
                     **found.for_model(),
-                    "transit_mjd": found.transit_mjd,
+                    "flux_jy": found.flux_jy,
+                    "transit_mjd": found.mjd,
                     "beam": found.beam,
                     "apparent_jy": found.apparent_jy,
                     "group": found.group,

@@ -12,14 +12,24 @@ from contimg.calibration_table import channel_freq_hz
 from contimg.catalog import read_sources
 from contimg.checkout import located
 from contimg.digests import digest_of_arrays
+from contimg.flux_standards import PINNED, standard_sources
 from contimg.predict import copy_without_autos, fill_model, phase_centre_deg
 from contimg.scratch import scratch_folder
 from contimg.script import run
-from contimg.sky import Sky, aberration_scale, apparent_flux_jy, direction_cosines, model_sky
+from contimg.sky import (
+    REFERENCE_HZ,
+    Sky,
+    aberration_scale,
+    apparent_flux_jy,
+    direction_cosines,
+    model_sky,
+)
 from contimg.standard_flux import standard_flux_jy
 from contimg.status import reject_directory, require_ok, write_status, written_whole
 
 logger = logging.getLogger(__name__)
+
+SPECTRUM_POINTS = 5
 
 
 def main(
@@ -36,8 +46,8 @@ def main(
 ) -> None:
     """Write solve_ms: the cross-correlations of ms with MODEL_DATA, and its status.
 
-    calibrator: {name, ra_deg, dec_deg, flux_jy or standard}; calibration and beam: the blocks of
-    the configuration (on the command line YAML text).
+    calibrator: {name, ra_deg, dec_deg, flux_jy or standard, flux_model}; calibration and beam: the
+    blocks of the configuration (on the command line YAML text).
     """
     science = require_ok(ms_status)
     freq_hz = channel_freq_hz(ms)
@@ -67,7 +77,9 @@ def main(
         figures={
             **science.figures,
             "calibrator": calibrator["name"],
+            "flux_model": calibrator.get("flux_model") or calibrator.get("standard", PINNED),
             "flux_jy": flux_jy,
+            **spectrum_figures(freq_hz, sky.flux_jy[:, 0]),
             "apparent_jy": apparent,
             "beam_response": apparent_jy(science.figures["mid_mjd"])[:, 0].mean() / flux_jy,
             "n_model_sources": len(sky.ra_deg),
@@ -94,8 +106,22 @@ def sky_around(
     spectrum = None
     if calibrator.get("standard"):
         standard = calibrator["standard"]
-        spectrum = standard_flux_jy(ms, calibrator["name"], position, standard, scratch)
+        name = standard_sources(*position)[0] or calibrator["name"]
+        spectrum = standard_flux_jy(ms, name, position, standard, scratch)
     return model_sky(calibrator, neighbours, freq_hz, spectrum)
+
+
+def spectrum_figures(freq_hz: np.ndarray, flux_jy: np.ndarray) -> dict[str, Any]:
+    """The calibrator's spectrum in figures: at 1.4 GHz, and at channels evenly across the band.
+
+    At 1.4 GHz by a parabola in log flux against log frequency, for it may lie outside the band.
+    """
+    parabola = np.polyfit(np.log(freq_hz / REFERENCE_HZ), np.log(flux_jy), min(2, len(freq_hz) - 1))
+    at = np.unique(np.linspace(0, len(freq_hz) - 1, SPECTRUM_POINTS).round().astype(int))
+    return {
+        "flux_1400mhz_jy": np.exp(parabola[-1]),
+        "spectrum": {"freq_hz": freq_hz[at], "flux_jy": flux_jy[at]},
+    }
 
 
 def digest_of_sky(sky: Sky) -> str:

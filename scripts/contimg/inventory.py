@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from contimg.calibrators import Calibrator, KnownCalibrators
+from contimg.calibrators import KnownCalibrators, Transit
 from contimg.checkout import CHECKOUT
 from contimg.groups import (
     STANDARD_SUFFIX,
@@ -25,6 +25,7 @@ from contimg.groups import (
     shift_date,
     strange_name,
 )
+from contimg.ranking import Ranked, ranked
 from contimg.tiles import mosaics_of
 from contimg.uvh5 import Header, UnreadableFile, read_header
 
@@ -71,6 +72,14 @@ class Group:
         if self.header is None:
             return mjd_of_group(self.name)
         return self.header.mid_mjd
+
+    @property
+    def span_mjd(self) -> tuple[float, float]:
+        """Start and end of the observation; the time in the name when nothing can be read."""
+        if self.header is None:
+            return self.mid_mjd, self.mid_mjd
+        half_day = self.header.integration_s / 86400 / 2
+        return self.header.first_mjd - half_day, self.header.last_mjd + half_day
 
 
 @dataclass(eq=False)
@@ -194,30 +203,23 @@ class Inventory:
         return None
 
     @cache  # noqa: B019  (one inventory a process)
-    def calibrators(self, date: str) -> list[Calibrator]:
-        """Return the calibrators that pass through the beam, each in its best group.
+    def ranking(self, date: str) -> list[Ranked]:
+        """Return all transits through the beam, with and without data, in order of worth.
 
-        Returns
-        -------
-        The strongest apparent flux first.
+        What the workflow solves on are those that are `chosen` here.
         """
-        best: dict[str, Calibrator] = {}
-        for group in self.all_groups(date):
-            if group.header is None or group.status == "rejected":
-                continue
-            for found in self._known.in_group(group.name, group.header):
-                if found.name not in best or found.beam > best[found.name].beam:
-                    best[found.name] = found
-        return sorted(best.values(), key=lambda found: (-found.apparent_jy, found.name))
+        transits = self._known.transits(date, self.all_groups(date))
+        return ranked(transits, self.config["calibration"])
+
+    def calibrators(self, date: str) -> list[Transit]:
+        """Return the transits that could be solved on, the strongest apparent flux first."""
+        return [one.transit for one in self.ranking(date) if one.fit]
 
     @cache  # noqa: B019
-    def calibrators_by_group(self, date: str) -> dict[str, Calibrator]:
+    def calibrators_by_group(self, date: str) -> dict[str, Transit]:
         """Return the calibrator to solve on, for the date's best transits."""
-        chosen: dict[str, Calibrator] = {}
-        for found in self.calibrators(date):
-            if len(chosen) < self.config["calibration"]["transits_per_date"]:
-                chosen.setdefault(found.group, found)
-        return dict(sorted(chosen.items()))
+        chosen = [one.transit for one in self.ranking(date) if one.chosen]
+        return {str(one.group): one for one in sorted(chosen, key=lambda one: str(one.group))}
 
     def calibrator_groups(self, date: str) -> list[str]:
         return list(self.calibrators_by_group(date))

@@ -9,7 +9,8 @@ import erfa
 import numpy as np
 from numpy.typing import NDArray
 
-DAYS_PER_RADIAN = 0.99726956633 / (2 * np.pi)
+SIDEREAL_DAY = 0.99726956633
+DAYS_PER_RADIAN = SIDEREAL_DAY / (2 * np.pi)
 MJD_ZERO = 2400000.5
 Floats = NDArray[np.float64]
 
@@ -51,3 +52,23 @@ def transit_mjd(ra_deg: float, dec_deg: float, near_mjd: float, longitude_deg: f
         angle = hour_angle_rad(np.array(ra_deg), np.array(dec_deg), mjd, longitude_deg)
         mjd -= float(angle) * DAYS_PER_RADIAN
     return mjd
+
+
+def first_transit_mjd(apparent_ra_rad: Floats, start_mjd: float, longitude_deg: float) -> Floats:
+    """Return the first transits at or after a time (MJD, UTC); the next is a sidereal day later.
+
+    Parameters
+    ----------
+    apparent_ra_rad : apparent right ascensions, good for a day, any shape.
+    """
+    ahead = erfa.anp(apparent_ra_rad - sidereal_time_rad(start_mjd, longitude_deg))
+    return start_mjd + ahead * DAYS_PER_RADIAN
+
+
+def transits_before(
+    ra_deg: float, dec_deg: float, before_mjd: float, count: int, longitude_deg: float
+) -> list[float]:
+    """Return the times (MJD, UTC) of a source's last transits before a time, the latest first."""
+    last = transit_mjd(ra_deg, dec_deg, before_mjd - SIDEREAL_DAY / 2, longitude_deg)
+    near = [last - number * SIDEREAL_DAY for number in range(count)]
+    return [transit_mjd(ra_deg, dec_deg, mjd, longitude_deg) for mjd in near]

@@ -9,7 +9,9 @@ from typing import Any
 from contimg import watching
 from contimg.calibrators import KnownCalibrators
 from contimg.checkout import CHECKOUT
+from contimg.groups import date_of_group
 from contimg.inventory import Group, Inventory, first_readable
+from contimg.ranking import shortcoming
 from contimg.status import read_status
 from contimg.watching import Arrival, Input, Options, Product, Stamp
 
@@ -78,7 +80,8 @@ class Incoming:
         """Whether a calibrator passes through the beam, or that cannot be told yet."""
         if group.header is None:
             return True
-        return bool(self.calibrators.in_group(group.name, group.header))
+        passing = self.calibrators.in_group(date_of_group(group.name), group)
+        return any(not shortcoming(one, self.config["calibration"]) for one in passing)
 
 
 @dataclass

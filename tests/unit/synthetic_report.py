@@ -51,6 +51,8 @@ def made_up_date(
         paths[name] = [written[name] for written in images]
     good = [group for group in groups if states[group] == "ok"]
     write_photometry(paths["photometry"], good, states, sources, rng)
+    paths["page"].parent.mkdir(parents=True)
+    paths["page"].with_name("transits.html").write_text("another page")
     mosaics = root / f"mosaics/{DATE}"
     write_image(mosaics / "T0200.mosaic.fits", sky(2 * size, rng), sin_header(shape=(size, size)))
     write_rejected_image(mosaics / "T0300.mosaic.fits", "no good image in this hour")

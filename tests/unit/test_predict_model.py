@@ -1,5 +1,6 @@
 """The solve set's model follows the calibrator through the beam."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -12,14 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_ms as synthetic
+import yaml
 
 import predict_model
 from contimg.beam import gaussian_power
+from contimg.calibrators import KnownCalibrators
+from contimg.checkout import CHECKOUT
 from contimg.status import read_status, write_status
 
 CALIBRATOR = {"name": "0834+555", "ra_deg": 227.0, "dec_deg": 46.5, "flux_jy": 8.0}
 CALIBRATION = {"model_radius_deg": 2.5, "model_min_jy": 0.01}
 BEAM = {"model": "gaussian", "table": ""}
+DEFAULTS = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +91,75 @@ def test_standard_calibrator_has_setjys_spectrum(folder: Path) -> None:
     figures = read_status(folder / "solve.ms.json").figures
     assert figures["flux_jy"] == pytest.approx(published.mean(), rel=2e-3)
     assert not [path for path in folder.iterdir() if path.name.startswith("setjy")]
+
+
+# Perley & Butler (2017), ApJS 230, 7: log10 S(Jy) = sum of a_i log10(nu / GHz)^i.
+PERLEY_BUTLER_2017 = {
+    "3C48": (1.3253, -0.7553, -0.1914, 0.0498),
+    "3C138": (1.0088, -0.4981, -0.155, -0.010, 0.022),
+    "3C147": (1.4516, -0.6961, -0.201, 0.064, -0.046, 0.029),
+    "3C196": (1.2872, -0.8530, -0.153, -0.0200, 0.0201),
+    "3C286": (1.2481, -0.4507, -0.1798, 0.0357),
+    "3C295": (1.4701, -0.7658, -0.2780, -0.0347, 0.0399),
+}
+LIST_NAMES = {"3C48": "0137+331", "3C138": "0521+166", "3C147": "0542+498", "3C196": "0813+482",
+              "3C286": "1331+305", "3C295": "1411+522"}  # fmt: skip
+
+
+def test_the_lists_standard_calibrators_have_perley_and_butlers_fluxes(folder: Path) -> None:
+    """All six, found in the list by place, have the published flux at 1.405 GHz."""
+    known = KnownCalibrators(DEFAULTS, CHECKOUT).table
+    freq_hz = synthetic.Observation().freq_hz
+    nearest = np.abs(freq_hz - 1.405e9).argmin()
+    standards = {str(row["name"]) for row in known if row["standard"] == "Perley-Butler 2017"}
+    assert standards == set(LIST_NAMES.values())
+    rows = {name: known[known["name"] == LIST_NAMES[name]][0] for name in LIST_NAMES}
+    found = setjys_fluxes(folder, rows)
+    for name, coefficients in PERLEY_BUTLER_2017.items():
+        published = 10 ** np.polyval(coefficients[::-1], np.log10(freq_hz / 1e9))
+        np.testing.assert_allclose(found[name], published, rtol=1e-4)
+        assert abs(found[name][nearest] / rows[name]["flux_jy"] - 1) < 0.05, name
+
+
+def setjys_fluxes(folder: Path, rows: dict[str, np.void]) -> dict[str, list[float]]:
+    """Ask setjy for each row of the table of calibrators, in one process of its own."""
+    code = (
+        "import json, pathlib, sys; from contimg.standard_flux import setjy_flux_jy as f;"
+        "asked = json.loads(sys.argv[1]);"
+        "[pathlib.Path(one['folder']).mkdir() for one in asked.values()];"
+        "fluxes = {name: f(**one) for name, one in asked.items()};"
+        "pathlib.Path('fluxes.json').write_text(json.dumps(fluxes))"
+    )
+    asked = {
+        name: {"ms": str(folder / "sci.ms"), "name": str(row["name"]),
+               "position_deg": [float(row["ra_deg"]), float(row["dec_deg"])],
+               "standard": str(row["standard"]), "folder": str(folder / name)}
+        for name, row in rows.items()
+    }  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-c", code, json.dumps(asked)], check=True, cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "scripts")}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    return json.loads((folder / "fluxes.json").read_text())
+
+
+def test_the_status_says_whose_flux_the_model_has(folder: Path) -> None:
+    place = {"name": "mine", "ra_deg": 202.784533, "dec_deg": 30.509155}
+    standard = {"standard": "Perley-Butler 2017", "flux_model": "Perley-Butler 2017"}
+    predict(folder, place | standard)
+    figures = read_status(folder / "solve.ms.json").figures
+    assert figures["flux_model"] == "Perley-Butler 2017"
+    x = np.log10(1.4)
+    published = 10 ** np.polyval(PERLEY_BUTLER_2017["3C286"][::-1], x)
+    assert figures["flux_1400mhz_jy"] == pytest.approx(published, rel=1e-4)
+    spectrum = figures["spectrum"]
+    assert (spectrum["freq_hz"][0], spectrum["freq_hz"][-1]) == tuple(
+        synthetic.Observation().freq_hz[[0, -1]]
+    )
+    assert all(np.diff(spectrum["flux_jy"]) < 0)
+    predict(folder, CALIBRATOR | {"flux_model": "VLA list"})
+    figures = read_status(folder / "solve.ms.json").figures
+    assert (figures["flux_model"], figures["flux_1400mhz_jy"]) == ("VLA list", pytest.approx(8.0))
 
 
 def test_unknown_standard_calibrator_is_an_error(folder: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_page_asks_for_nothing_outside_itself(name, request):
 
 def test_links_lead_from_the_page_to_files_that_exist(date):
     files = [link for link in targets(date) if not link.startswith(("data:", "#", "../index.html"))]
-    assert len(files) == 3  # two images and a mosaic
+    assert len(files) == 4  # two images, a mosaic and the page of transits
     for link in files:
         assert (date.parent / unquote(link)).resolve().is_file()
 

@@ -41,7 +41,7 @@ def test_a_dry_run_on_fresh_raw_files_shows_the_whole_plan(
     planned = planned_rules(raw_only, f"report/{date}/index.html")
     assert planned == {
         "index_date": 1, "build_catalog": 1, "choose_calibration": 1, "combine_photometry": 1,
-        "report_date": 1, "build_mosaic": len(index["mosaics"]),
+        "list_transits": 1, "report_date": 1, "build_mosaic": len(index["mosaics"]),
         **dict.fromkeys(["predict_model", "solve_bandpass", "solve_gains"], n_solved),
         **dict.fromkeys(
             ["convert_group", "flag_group", "apply_calibration", "image_group",

@@ -116,7 +116,8 @@ def test_a_new_subband_reruns_its_group_and_the_summaries(
     other = index["groups"][0]["group"]
     assert not [job for job in jobs if other in job]
     assert sorted(jobs) == sorted([
-        f"What {date} holds", f"Measurement Set of {group['group']}",
+        f"What {date} holds", f"Calibrators that pass through the beam on {date}",
+        f"Measurement Set of {group['group']}",
         f"Interference in {group['group']}",
         f"Calibrated and averaged visibilities of {group['group']}",
         f"Image of {group['group']}", f"Beam, noise and corrected image of {group['group']}",
