@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from contimg.beam import Dish
+from contimg.beam import dish_of
 from contimg.calibration_table import channel_freq_hz
 from contimg.catalog import read_sources
-from contimg.checkout import located
 from contimg.digests import digest_of_arrays
 from contimg.predict import copy_without_autos, fill_model, phase_centre_deg
 from contimg.scratch import scratch_folder
@@ -101,12 +100,6 @@ def sky_around(
 def digest_of_sky(sky: Sky) -> str:
     """Digest of the model's positions and fluxes."""
     return digest_of_arrays([("ra", sky.ra_deg), ("dec", sky.dec_deg), ("flux", sky.flux_jy)])
-
-
-def dish_of(beam: dict[str, Any], diameter_m: float) -> Dish:
-    """The dish that the configuration's beam block means."""
-    table = located(beam["table"]) if beam.get("table") else None
-    return Dish(beam["model"], diameter_m, table)
 
 
 def reject(reason: str, *, solve_ms: Path, status: Path) -> None:
