@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from contimg.beam import Dish, power
 from contimg.catalog import unit_vectors
 from contimg.digests import Digest, digest_of_arrays
-from contimg.sky import REFERENCE_HZ, direction_cosines
+from contimg.sky import REFERENCE_HZ, aberration_scale, apparent_cosines
 
 NO_SOURCES = pd.DataFrame(columns=["ra_deg", "dec_deg", "s_nvss", "alpha"], dtype=float)
 """Catalogue rows of a sky that is not known."""
@@ -31,7 +31,7 @@ class ChangingSky:
     Attributes
     ----------
     ra_deg, dec_deg : (n,) ICRS, degrees.
-    lmn : (n, 3) direction cosines l, m, n - 1 about the phase centre.
+    lmn : (n, 3) direction cosines l, m, n - 1 about the phase centre, for scaled UVW.
     flux_jy : (n_chan, n) Stokes I, before the beam.
     mean_jy : (n,) apparent flux, averaged with the weights that are imaged.
     rms_jy : (n,) weighted rms of the change about the mean.
@@ -120,11 +120,12 @@ def changing_sky(
     frequencies, mjd = np.asarray(freq_hz, dtype=float), np.asarray(integration_mjd, dtype=float)
     axes = np.asarray(pointings, dtype=float)
     ratio = frequencies[:, None] / REFERENCE_HZ
-    unknown = np.zeros(len(strong))
+    unknown, middle = np.zeros(len(strong)), float(mjd.mean())
     sky = ChangingSky(
         ra_deg=ra_deg,
         dec_deg=dec_deg,
-        lmn=direction_cosines(ra_deg, dec_deg, centre_deg),
+        lmn=apparent_cosines(ra_deg, dec_deg, centre_deg, middle)
+        / aberration_scale(centre_deg, middle),
         flux_jy=flux_14 * ratio ** np.nan_to_num(alpha),
         mean_jy=unknown,
         rms_jy=unknown,
