@@ -57,7 +57,9 @@ def script(name: str, folder: Path, **arguments: Any) -> float:
     return time.monotonic() - start
 
 
-def measured(folder: Path, date: str, group: str, config: dict[str, Any], limit: str) -> dict:
+def measured(
+    folder: Path, date: str, group: str, config: dict[str, Any], limit: str, more: list[str]
+) -> dict:
     """Calibrate, image and judge with one limit."""
     out = Path("drift") / limit
     for kind in ("images", "photometry"):
@@ -76,7 +78,7 @@ def measured(folder: Path, date: str, group: str, config: dict[str, Any], limit:
     )  # fmt: skip
     start = time.monotonic()
     subprocess.run(
-        ["wsclean", *wsclean_arguments(config["imaging"]), "-use-wgridder", "-j", "1",
+        ["wsclean", *wsclean_arguments(config["imaging"]), *more, "-use-wgridder", "-j", "1",
          "-name", "w", "calibrated.ms"],
         cwd=folder / out, check=True, capture_output=True,
     )  # fmt: skip
@@ -132,10 +134,13 @@ def main() -> None:
     parser.add_argument("group")
     parser.add_argument("--configs", type=Path, nargs="*", default=[])
     parser.add_argument("--limits", nargs="+", default=["off", "0.02", "0.005", "0.002", "0.001"])
+    parser.add_argument("--wsclean", default="", help="further options of WSClean, in one word")
     given = parser.parse_args()
     config = configuration(given.configs)
     for limit in given.limits:
-        found = measured(given.folder.resolve(), given.date, given.group, config, limit)
+        found = measured(
+            given.folder.resolve(), given.date, given.group, config, limit, given.wsclean.split()
+        )
         sys.stdout.write(json.dumps(found, default=float) + "\n")
         sys.stdout.flush()
 
