@@ -188,6 +188,7 @@ rule apply_calibration:
         ms="ms/science/{date}/{group}.ms",
         ms_status="ms/science/{date}/{group}.ms.json",
         calibration_status="cal/{date}/calibration.json",
+        catalog="catalogs/master_sources.sqlite3",
     output:
         calibrated_ms=temp(directory("ms/calibrated/{date}/{group}.ms")),
         status="ms/calibrated/{date}/{group}.ms.json",
@@ -206,6 +207,8 @@ rule apply_calibration:
     params:
         averaging=config["averaging"],
         flagging=config["flagging"],
+        drift=config["imaging"]["drift"],
+        beam=config["beam"],
         code=code("apply_calibration"),
     message:
         "Calibrated and averaged visibilities of {wildcards.group}"

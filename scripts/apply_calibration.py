@@ -1,15 +1,20 @@
 """Write the corrected and averaged visibilities of a group."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from contimg import apply
-from contimg.casa import load_casatasks
+from contimg.beam import dish_of
+from contimg.casa import away_from_casatools, load_casatasks
+from contimg.catalog import read_sources
+from contimg.drift import NO_SOURCES, ChangingSky, changing_sky, settle
 from contimg.fits import write_rejected_image
 from contimg.scratch import scratch_folder
 from contimg.script import run
+from contimg.sky import aberration_scale
 from contimg.status import (
     REJECTED_NOTE,
     Rejected,
@@ -18,22 +23,30 @@ from contimg.status import (
     written_whole,
 )
 
+logger = logging.getLogger(__name__)
+
 
 def main(
     *,
     ms: Path,
     ms_status: Path,
     calibration_status: Path,
+    catalog: Path,
     calibrated_ms: Path,
     status: Path,
     averaging: dict[str, Any],
     flagging: dict[str, Any],
+    drift: dict[str, Any],
+    beam: dict[str, Any],
     scratch: Path = Path(),
 ) -> None:
     """Write calibrated_ms from the read-only ms and the chosen tables nearest in time.
 
-    averaging: {channels, integrations}; flagging: {max_flagged_fraction} (on the command line YAML
-    text).
+    The change of the catalogue's sources in the drifting beam is subtracted, and UVW are scaled
+    so that offsets from the phase centre are ICRS offsets.
+
+    averaging: {channels, integrations}; flagging: {max_flagged_fraction}; drift: imaging.drift;
+    beam: the block of the configuration (on the command line YAML text).
     """
     load_casatasks()
     science, choice = require_ok(ms_status), require_ok(calibration_status)
@@ -53,24 +66,61 @@ def main(
         largest = flagging["max_flagged_fraction"]
         if weights.flagged_fraction > largest:
             raise Rejected(f"{weights.flagged_fraction:.1%} flagged, {largest:.0%} allowed")
-    length_s = averaging["integrations"] * science.figures["integration_s"]
+        imaged = figures_of(science.figures, weights, averaging)
+        sky = sky_of(imaged, catalog, drift, beam)
+        logger.info("%d sources' changes are subtracted", len(sky.lmn))
+        scale = aberration_scale((imaged["ra_deg"], imaged["dec_deg"]), imaged["mid_mjd"])
+        digest = away_from_casatools(settle, temporary, sky, scale)
     write_status(
         status,
-        digest=weights.digest,
-        inputs={"ms": science.digest, **tables["digests"]},
+        digest=digest,
+        inputs={"ms": science.digest, "sky": sky.digest(), **tables["digests"]},
         figures={
-            **science.figures,
-            "freq_hz": weights.freq_hz,
-            "channel_width_hz": science.figures["channel_width_hz"] * averaging["channels"],
-            "weight_time": apply.spread_over(
-                np.array(science.figures["integration_mjd"]), weights.mjd, weights.time, length_s
-            ),
-            "weight_freq": weights.freq,
-            "flagged_fraction": weights.flagged_fraction,
+            **imaged,
+            "drift": {"n_sources": len(sky.lmn), **drift, "digest": sky.digest()},
             "tables": tables,
             "calibration_source": choice.figures["source"],
             "calibration_date": tables["date"],
         },
+    )
+
+
+def figures_of(
+    science: dict[str, Any], weights: apply.Weights, averaging: dict[str, Any]
+) -> dict[str, Any]:
+    """Figures of the science set, with the calibrated set's channels and weights."""
+    length_s = averaging["integrations"] * science["integration_s"]
+    return {
+        **science,
+        "freq_hz": weights.freq_hz,
+        "channel_width_hz": science["channel_width_hz"] * averaging["channels"],
+        "weight_time": apply.spread_over(
+            np.array(science["integration_mjd"]), weights.mjd, weights.time, length_s
+        ),
+        "weight_freq": weights.freq,
+        "flagged_fraction": weights.flagged_fraction,
+    }
+
+
+def sky_of(
+    imaged: dict[str, Any], catalog: Path, drift: dict[str, Any], beam: dict[str, Any]
+) -> ChangingSky:
+    """The catalogue's sources that change in a calibrated set of these figures."""
+    centre_deg = (imaged["ra_deg"], imaged["dec_deg"])
+    sources = NO_SOURCES
+    if drift["enabled"]:
+        radius_deg, min_jy = drift["max_radius_deg"], drift["min_change_jy"]
+        sources = read_sources(catalog, *centre_deg, radius_deg, min_jy)
+    return changing_sky(
+        sources,
+        centre_deg,
+        imaged["freq_hz"],
+        imaged["pointing"],
+        imaged["integration_mjd"],
+        imaged["weight_time"],
+        imaged["weight_freq"],
+        dish_of(beam, imaged["dish_diameter_m"]),
+        drift["min_change_jy"],
     )
 
 

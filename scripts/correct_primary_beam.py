@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io.fits import Header
 
-from contimg.beam import Dish, beam_image
-from contimg.checkout import located
+from contimg.beam import beam_image, dish_of
 from contimg.fits import Image, pixel_digest, read_image, write_image, write_rejected_image
 from contimg.imaging import container_of
 from contimg.noise import background_and_rms, image_figures
@@ -63,7 +62,6 @@ def dimensionless(header: Header) -> Header:
 
 def beam_of(restored: Image, observation: dict, beam: dict) -> np.ndarray:
     """Return the averaged beam on the image's pixels."""
-    table = located(beam["table"]) if beam["table"] else None
     return beam_image(
         restored.wcs,
         restored.data.shape,
@@ -71,7 +69,7 @@ def beam_of(restored: Image, observation: dict, beam: dict) -> np.ndarray:
         observation["weight_time"],
         np.array(observation["freq_hz"]),
         observation["weight_freq"],
-        Dish(beam["model"], observation["dish_diameter_m"], table),
+        dish_of(beam, observation["dish_diameter_m"]),
     )
 
 

@@ -7,23 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from contimg.beam import Dish
+from contimg.beam import dish_of
 from contimg.calibration_table import channel_freq_hz
 from contimg.catalog import read_sources
-from contimg.checkout import located
 from contimg.digests import digest_of_arrays
 from contimg.flux_standards import PINNED, standard_sources
 from contimg.predict import copy_without_autos, fill_model, phase_centre_deg
 from contimg.scratch import scratch_folder
 from contimg.script import run
-from contimg.sky import (
-    REFERENCE_HZ,
-    Sky,
-    aberration_scale,
-    apparent_flux_jy,
-    direction_cosines,
-    model_sky,
-)
+from contimg.sky import REFERENCE_HZ, Sky, apparent_cosines, apparent_flux_jy, model_sky
 from contimg.standard_flux import standard_flux_jy
 from contimg.status import reject_directory, require_ok, write_status, written_whole
 
@@ -62,9 +54,8 @@ def main(
         return through_beam(pointings[np.abs(integrations - mjd).argmin()])
 
     centre = phase_centre_deg(ms)
-    lmn = direction_cosines(sky.ra_deg, sky.dec_deg, centre)
+    lmn = apparent_cosines(sky.ra_deg, sky.dec_deg, centre, science.figures["mid_mjd"])
     logger.info("%d sources around %s", len(lmn), calibrator["name"])
-    lmn *= aberration_scale(centre, science.figures["mid_mjd"])
     with written_whole(solve_ms) as temporary:
         copy_without_autos(ms, temporary)
         digest = fill_model(temporary, lmn, freq_hz, apparent_jy)
@@ -127,12 +118,6 @@ def spectrum_figures(freq_hz: np.ndarray, flux_jy: np.ndarray) -> dict[str, Any]
 def digest_of_sky(sky: Sky) -> str:
     """Digest of the model's positions and fluxes."""
     return digest_of_arrays([("ra", sky.ra_deg), ("dec", sky.dec_deg), ("flux", sky.flux_jy)])
-
-
-def dish_of(beam: dict[str, Any], diameter_m: float) -> Dish:
-    """The dish that the configuration's beam block means."""
-    table = located(beam["table"]) if beam.get("table") else None
-    return Dish(beam["model"], diameter_m, table)
 
 
 def reject(reason: str, *, solve_ms: Path, status: Path) -> None:

@@ -16,7 +16,6 @@ from contimg.calibration_table import (
     table_digest,
 )
 from contimg.casa import away_from_casatools, casatasks
-from contimg.digests import Digest
 from contimg.status import Rejected
 
 ROWS_AT_A_TIME = 4096
@@ -38,7 +37,6 @@ class Weights:
     time : (n_integrations,) share of the unflagged weight, sum 1.
     freq : (n_chan,) share of the unflagged weight, sum 1.
     flagged_fraction : of the cross-correlations.
-    digest : of the set's visibilities, flags, weights and UVW.
     """
 
     freq_hz: NDArray[np.float64]
@@ -46,7 +44,6 @@ class Weights:
     time: NDArray[np.float64]
     freq: NDArray[np.float64]
     flagged_fraction: float
-    digest: str
 
 
 def nearest_tables(tables: Sequence[Mapping[str, Any]], mid_mjd: float) -> Mapping[str, Any]:
@@ -157,7 +154,7 @@ def spread_over(
 
 
 def weigh(ms: Path) -> Weights:
-    """Sum the weights that imaging will see, and digest the values.
+    """Sum the weights that imaging will see.
 
     Parameters
     ----------
@@ -174,24 +171,19 @@ def weighed(ms: Path) -> Weights:
     freq_hz = channel_freq_hz(ms)
     by_time, by_channel = np.zeros(len(times)), np.zeros(len(freq_hz))
     n_flagged = n_all = 0
-    digest = Digest()
     with casacore.tables.table(str(ms), ack=False) as table:
         spectrum = "WEIGHT_SPECTRUM" in table.colnames()
         for start in range(0, table.nrows(), ROWS_AT_A_TIME):
             rows = slice(start, min(start + ROWS_AT_A_TIME, table.nrows()))
-            data, flag, weight, uvw = (
+            flag, weight = (
                 table.getcol(name, start, rows.stop - start)
-                for name in ("DATA", "FLAG", "WEIGHT_SPECTRUM" if spectrum else "WEIGHT", "UVW")
+                for name in ("FLAG", "WEIGHT_SPECTRUM" if spectrum else "WEIGHT")
             )
             used = np.where(flag, np.float32(0), weight if spectrum else weight[:, None])
             both = used.sum(axis=2, dtype=float)
             by_channel += both.sum(axis=0)
             by_time += np.bincount(integration[rows], both.sum(axis=1), len(times))
             n_flagged, n_all = n_flagged + int(flag.sum()), n_all + flag.size
-            data[flag] = 0
-            digest.add("DATA", data)
-            digest.add("WEIGHT", used)
-            digest.add("UVW", uvw)
     total = max(by_time.sum(), 1e-300)
     return Weights(
         freq_hz,
@@ -199,5 +191,4 @@ def weighed(ms: Path) -> Weights:
         by_time / total,
         by_channel / total,
         n_flagged / max(n_all, 1),
-        digest.hex(),
     )

@@ -1,14 +1,17 @@
 """Power response of a dish, alone and averaged over a drift and a band."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import speed_of_light
 from scipy.special import j1
+
+from contimg.checkout import located
 
 if TYPE_CHECKING:  # planning imports this module, and these are slow
     from astropy.wcs import WCS
@@ -42,6 +45,12 @@ class Dish:
     def fwhm_rad(self, freq_hz: float) -> float:
         """Full width at half power of an Airy disk of this diameter, radians."""
         return FWHM_WAVELENGTHS_PER_DIAMETER * speed_of_light / (freq_hz * self.diameter_m)
+
+
+def dish_of(options: Mapping[str, Any], diameter_m: float) -> Dish:
+    """The dish that the configuration's `beam` block means, of a diameter in metres."""
+    table = located(options["table"]) if options.get("table") else None
+    return Dish(options["model"], diameter_m, table)
 
 
 def airy_power(theta_rad: ArrayLike, freq_hz: ArrayLike, diameter_m: float) -> NDArray:

@@ -27,6 +27,9 @@ PARALLEL_HANDS = (5, 8, 9, 12)
 BLOCK_PHASORS = 2**22
 """Phasors held at a time when each baseline is predicted by itself."""
 
+GRIDDING_ERROR = 3e-6
+"""Accuracy asked of ducc0, in double precision: in single it gives 1e-5 and is no faster."""
+
 
 def antenna_positions(
     uvw_m: NDArray[np.float64], antenna1: NDArray[np.int32], antenna2: NDArray[np.int32]
@@ -223,3 +226,64 @@ def add_model_column(table: casatables.table) -> None:
     manager = table.getdminfo("DATA")
     manager["NAME"] = "TiledModel"
     table.addcols(casatables.maketabdesc({"name": "MODEL_DATA", "desc": description}), manager)
+
+
+def predict_image(
+    uvw_m: NDArray[np.float64],
+    freq_hz: NDArray[np.float64],
+    image: NDArray[np.floating],
+    cell_rad: float,
+    *,
+    threads: int = 1,
+) -> NDArray[np.complex64]:
+    """Visibilities of an image of CLEAN components, flat in frequency.
+
+    Parameters
+    ----------
+    uvw_m : (n_rows, 3) metres, of any number of integrations.
+    freq_hz : (n_chan,) channel centres.
+    image : (ny, nx) Jy a pixel in FITS order: rows to the north, columns to the west, the phase
+        centre on pixel (ny // 2, nx // 2); a projection of SIN.
+    cell_rad : side of a pixel, in direction cosines.
+    threads : how many to use.
+
+    Returns
+    -------
+    (n_rows, n_chan) complex64, Jy; XX = YY = I.
+
+    Notes
+    -----
+    By ducc0's w-gridding (Arras et al. 2021, A&A 646, A58), on the rectangle that holds the
+    components; right to 1e-5 of their sum. For a few hundred points `predict_visibilities` is as
+    fast, and each channel and integration may have fluxes of its own there.
+    """
+    import ducc0
+
+    rows, columns = np.nonzero(image)
+    if not len(rows):
+        return np.zeros((len(uvw_m), len(freq_hz)), dtype=np.complex64)
+    (bottom, height), (left, width) = (even_span(filled) for filled in (rows, columns))
+    # ducc0's sum has the other sign, which columns to the west make up for in l and a flip in m.
+    part = np.zeros((width, height))
+    part[columns - left, rows - bottom] = image[rows, columns]
+    visibilities = ducc0.wgridder.dirty2vis(
+        uvw=np.ascontiguousarray(uvw_m, dtype=float),
+        freq=np.ascontiguousarray(freq_hz, dtype=float),
+        dirty=part,
+        pixsize_x=cell_rad,
+        pixsize_y=cell_rad,
+        center_x=(left + width // 2 - image.shape[1] // 2) * cell_rad,
+        center_y=-(bottom + height // 2 - image.shape[0] // 2) * cell_rad,
+        epsilon=GRIDDING_ERROR,
+        do_wgridding=True,
+        flip_v=True,
+        divide_by_n=False,
+        nthreads=threads,
+    )
+    return visibilities.astype(np.complex64)
+
+
+def even_span(filled: NDArray[np.int64]) -> tuple[int, int]:
+    """First index and even length, of at least 32, of a range that holds the indices."""
+    length = int(filled.max() - filled.min()) + 1
+    return int(filled.min()), max(32, length + length % 2)

@@ -14,6 +14,7 @@ import yaml
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TABLES = Path("cal/2025-10-19")
+LIMITS = {"min_change_jy": 0.0, "max_radius_deg": 3.0}
 GROUP = "2025-10-19T02:24:00"
 
 
@@ -49,7 +50,8 @@ def chain(delay: bool) -> None:
         ms=Path("sci.ms"), ms_status=Path("sci.ms.json"),
         calibration_status=TABLES / "calibration.json", calibrated_ms=Path("calibrated.ms"),
         status=Path("calibrated.ms.json"), averaging=options["averaging"],
-        flagging=options["flagging"], scratch=scratch,
+        flagging=options["flagging"], catalog=Path("none"), drift={"enabled": False, **LIMITS},
+        beam={"model": "airy", "table": ""}, scratch=scratch,
     )  # fmt: skip
 
 

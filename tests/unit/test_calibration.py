@@ -154,7 +154,9 @@ from contimg.script import run
 sys.argv = ["apply_calibration.py", "--ms", "sci.ms", "--ms-status", "sci.ms.json",
     "--calibration-status", "cal/2025-10-19/calibration.json", "--calibrated-ms", "new.ms",
     "--status", "new.ms.json", "--averaging", "{{channels: 1, integrations: 2}}",
-    "--flagging", "{{max_flagged_fraction: {largest}}}"]
+    "--flagging", "{{max_flagged_fraction: {largest}}}", "--catalog", "none",
+    "--drift", "{{enabled: false, min_change_jy: 0.0, max_radius_deg: 3.0}}",
+    "--beam", "{{model: airy, table: ''}}"]
 {before}
 try:
     run(apply_calibration.main, reject=apply_calibration.reject)

@@ -19,6 +19,7 @@ from contimg.predict import (
     copy_without_autos,
     fill_model,
     phase_centre_deg,
+    predict_image,
     predict_visibilities,
 )
 
@@ -121,6 +122,57 @@ def test_visibilities_are_the_fourier_sum(uvw_error_m: float, bend_hz: float) ->
     found = predict_visibilities(uvw, antenna1 + 5, antenna2 + 5, lmn, flux_jy, freq_hz)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     np.testing.assert_allclose(by_baseline(uvw, lmn, flux_jy, freq_hz), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [((100, 640), (30, 900)), ((0, 639), (0, 1023)), ((400, 401), (90, 91))],
+    ids=["a part of the image", "to its edges", "two pixels"],
+)
+def test_image_of_components_is_the_fourier_sum(
+    rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(7)
+    image, cell_rad = np.zeros((640, 1024), dtype=np.float32), np.radians(12 / 3600)
+    y, x = rng.integers(*rows, 50), rng.integers(*columns, 50)
+    image[y, x] = rng.uniform(-0.2, 2.0, 50)
+    y, x = np.nonzero(image)
+    uvw = rng.normal(size=(300, 3)) * [400.0, 400.0, 200.0]
+    freq_hz = np.linspace(1.31e9, 1.5e9, 7)
+    east, north = (512 - x) * cell_rad, (y - 320) * cell_rad
+    lmn = np.column_stack([east, north, np.sqrt(1 - east**2 - north**2) - 1])
+    phase = 2 * np.pi / speed_of_light * (uvw @ lmn.T)[:, None, :] * freq_hz[:, None]
+    expected = (image[y, x] * np.exp(1j * phase)).sum(axis=-1)
+    found = predict_image(uvw, freq_hz, image, cell_rad)
+    assert found.dtype == np.complex64
+    assert np.abs(found - expected).max() / np.abs(image).sum() < 1e-5
+
+
+def test_image_without_components_gives_nothing() -> None:
+    found = predict_image(np.ones((3, 3)), np.array([1.4e9]), np.zeros((64, 64)), 1e-5)
+    np.testing.assert_array_equal(found, np.zeros((3, 1)))
+
+
+def test_wsclean_predicts_the_same_of_an_image(science: Path, tmp_path: Path) -> None:
+    ms = tmp_path / "predicted.ms"
+    copy_without_autos(science, ms)
+    image = np.zeros((512, 512), dtype=np.float32)
+    image[[300, 90, 256], [400, 120, 255]] = [1.0, 2.5, 0.3]
+    options = ["-j", "1", "-size", "512", "512", "-scale", "20asec", "-name", "model", str(ms)]
+    # At its default WSClean predicts an image of fewer pixels, off by 1 % away from the centre.
+    options = ["-use-wgridder", "-no-small-inversion", *options]
+    run = {"cwd": tmp_path, "check": True, "capture_output": True, "timeout": 60}
+    subprocess.run(["wsclean", "-niter", "0", *options], **run)
+    with fits.open(tmp_path / "model-image.fits", mode="update") as hdus:
+        hdus[0].data[0, 0] = image
+    (tmp_path / "model-image.fits").rename(tmp_path / "model-model.fits")
+    subprocess.run(["wsclean", "-predict", *options], **run)
+    with casatables.table(str(ms), ack=False) as table:
+        uvw, theirs = table.getcol("UVW"), table.getcol("MODEL_DATA")
+    freq_hz = synthetic.Observation().freq_hz
+    found = predict_image(uvw, freq_hz, image, np.radians(20 / 3600))
+    for hand in (0, 1):
+        assert np.abs(found - theirs[..., hand]).max() / image.sum() < 1e-4
 
 
 def test_cross_hands_of_an_unpolarized_sky_are_empty(science: Path, tmp_path: Path) -> None:

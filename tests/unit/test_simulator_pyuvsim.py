@@ -2,16 +2,11 @@
 
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import Latitude, Longitude
-from pyradiosky import SkyModel
 from pyuvdata import UVData
 from pyuvdata.analytic_beam import AiryBeam, UniformBeam
-from pyuvsim import BeamList
-from pyuvsim.simsetup import SkyModelData
-from pyuvsim.uvsim import UVEngine, uvdata_to_task_iter
+from pyuvsim_visibilities import pyuvsim_visibilities
 from scipy.constants import speed_of_light
 
 from simulator.array import LATITUDE_DEG, meridian_direction, read_array
@@ -41,31 +36,6 @@ OFFSETS_DEG = np.array([[0.0, 0.0], [1.2, -0.8], [-1.5, 0.6], [0.3, 1.9]])
 FLUX_JY = np.array([1.0, 2.5, 0.7, 4.0])
 
 
-def pyuvsim_visibilities(uv: UVData, sky: Sky, beam: object) -> np.ndarray:
-    """Return pyuvsim's unprojected XX and YY, as Jy of I = XX = YY, shaped as the data.
-
-    pyuvsim's tasks are run one after another here, which needs no MPI library.
-    """
-    stokes = np.zeros((4, 1, len(sky.flux_jy))) * u.Jy
-    stokes[0, 0] = sky.flux_jy * u.Jy
-    model = SkyModel(
-        name=sky.names,
-        ra=Longitude(sky.ra_deg, "deg"),
-        dec=Latitude(sky.dec_deg, "deg"),
-        frame="icrs",
-        stokes=stokes,
-        spectral_type="flat",
-    )
-    made = np.zeros_like(uv.data_array, dtype=complex)
-    engine = UVEngine()
-    every = range(uv.Nblts * uv.Nfreqs)
-    for task in uvdata_to_task_iter(every, uv, SkyModelData(model), BeamList([beam]), None):
-        engine.set_task(task)
-        xx, yy, *_ = engine.make_visibility()
-        made[task.uvdata_index] = xx, yy
-    return 2 * made
-
-
 @pytest.mark.parametrize(
     ("pointing_dec_deg", "diameter_m", "beam"),
     [
@@ -89,7 +59,7 @@ def test_visibilities_are_those_of_pyuvsim(tmp_path, pointing_dec_deg, diameter_
 
     uv = UVData.from_file(path, file_type="uvh5", run_check=False)
     uv.set_uvws_from_antenna_positions()
-    theirs = pyuvsim_visibilities(uv, sky, beam)
+    theirs = pyuvsim_visibilities(uv, sky.ra_deg, sky.dec_deg, sky.flux_jy, beam)
     path_m = uv.uvw_array @ meridian_direction(pointing_dec_deg)
     theirs *= np.exp(-2j * np.pi * path_m[:, None] * uv.freq_array / speed_of_light)[..., None]
 

@@ -7,7 +7,13 @@ from astropy.coordinates import GCRS, SkyCoord
 from astropy.time import Time
 
 from contimg.beam import Dish
-from contimg.sky import aberration_scale, apparent_flux_jy, direction_cosines, model_sky
+from contimg.sky import (
+    aberration_scale,
+    apparent_cosines,
+    apparent_flux_jy,
+    direction_cosines,
+    model_sky,
+)
 
 CALIBRATOR = {"name": "0834+555", "ra_deg": 128.7289, "dec_deg": 55.5725, "flux_jy": 8.8}
 FREQ_HZ = np.array([1.35e9, 1.4e9, 1.45e9])
@@ -73,3 +79,17 @@ def test_aberration_scales_offsets_as_apparent_places_say(month: int) -> None:
     assert abs(float(scale) - 1) > 1e-5
     # Second order: the Earth's velocity over that of light, times the offset.
     assert aberration_scale((ra_deg, dec_deg), mjd) == pytest.approx(float(scale), abs=3e-6)
+
+
+@pytest.mark.parametrize("month", range(0, 12, 3))
+def test_apparent_cosines_are_those_of_apparent_places(month: int) -> None:
+    mjd = 60949.6 + 30 * month
+    place = SkyCoord([123.0, 120.5, 125.0, 123.3], [46.8, 47.7, 44.9, 46.6], unit="deg")
+    apparent = place.transform_to(GCRS(obstime=Time(mjd, format="mjd")))
+    l, m, below = apparent_cosines(place.ra.deg, place.dec.deg, (123.0, 46.8), mjd).T  # noqa: E741
+    np.testing.assert_allclose(np.hypot(l, m), np.sin(apparent.separation(apparent[0]).rad),
+                               atol=2e-9)  # fmt: skip
+    np.testing.assert_allclose(below, np.cos(apparent.separation(apparent[0]).rad) - 1, atol=2e-9)
+    near = direction_cosines(place.ra.deg, place.dec.deg, (123.0, 46.8))
+    near *= aberration_scale((123.0, 46.8), mjd)
+    np.testing.assert_allclose(np.column_stack([l, m]), near[:, :2], atol=3e-7)

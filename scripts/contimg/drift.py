@@ -1,0 +1,231 @@
+"""Sources whose apparent flux changes while they drift through the beam, and over the band.
+
+CLEAN models a constant source with a flat spectrum. At the edge of the beam a source's apparent
+flux changes by tens of per cent within a group and by a factor over the band, and what CLEAN
+cannot model stays in the image as sidelobes. So the change about the mean that is imaged is
+subtracted from the calibrated set: a constant source of the mean is left. What is subtracted has
+no weighted mean, so neither an error of the catalogue nor of the beam gets into a source's flux.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from contimg.beam import Dish, power
+from contimg.catalog import unit_vectors
+from contimg.digests import Digest, digest_of_arrays
+from contimg.sky import REFERENCE_HZ, aberration_scale, apparent_cosines
+
+NO_SOURCES = pd.DataFrame(columns=["ra_deg", "dec_deg", "s_nvss", "alpha"], dtype=float)
+"""Catalogue rows of a sky that is not known."""
+
+
+@dataclass(frozen=True)
+class ChangingSky:
+    """Point sources seen through a beam that drifts over them.
+
+    Attributes
+    ----------
+    ra_deg, dec_deg : (n,) ICRS, degrees.
+    lmn : (n, 3) direction cosines l, m, n - 1 about the phase centre, for scaled UVW.
+    flux_jy : (n_chan, n) Stokes I, before the beam.
+    mean_jy : (n,) apparent flux, averaged with the weights that are imaged.
+    rms_jy : (n,) weighted rms of the change about the mean.
+    freq_hz : (n_chan,) channel centres.
+    vectors : (n_integrations, 3) unit vectors of the dish's axis.
+    integration_mjd : (n_integrations,) times of the vectors, ascending.
+    dish : the dish.
+    """
+
+    ra_deg: NDArray[np.float64]
+    dec_deg: NDArray[np.float64]
+    lmn: NDArray[np.float64]
+    flux_jy: NDArray[np.float64]
+    mean_jy: NDArray[np.float64]
+    rms_jy: NDArray[np.float64]
+    freq_hz: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    integration_mjd: NDArray[np.float64]
+    dish: Dish
+
+    def apparent_jy(self, mjd: float) -> NDArray[np.float64]:
+        """Fluxes through the beam at a time, (n_chan, n); between integrations interpolated."""
+        axis = np.array([np.interp(mjd, self.integration_mjd, one) for one in self.vectors.T])
+        chord = np.linalg.norm(unit_vectors(self.ra_deg, self.dec_deg) - axis, axis=1)
+        theta = 2.0 * np.arcsin(np.clip(chord / 2.0, 0.0, 1.0))
+        return self.flux_jy * power(theta, self.freq_hz[:, None], self.dish)
+
+    def change_jy(self, mjd: float) -> NDArray[np.float64]:
+        """Difference from the mean at a time, (n_chan, n)."""
+        return self.apparent_jy(mjd) - self.mean_jy
+
+    def chosen(self, which: NDArray[np.bool_]) -> "ChangingSky":
+        """Those of the sources for which `which` is True."""
+        return replace(
+            self,
+            ra_deg=self.ra_deg[which],
+            dec_deg=self.dec_deg[which],
+            lmn=self.lmn[which],
+            flux_jy=self.flux_jy[:, which],
+            mean_jy=self.mean_jy[which],
+            rms_jy=self.rms_jy[which],
+        )
+
+    def digest(self) -> str:
+        """Digest of positions, fluxes and means."""
+        names = ("ra_deg", "dec_deg", "lmn", "flux_jy", "mean_jy")
+        return digest_of_arrays([(name, getattr(self, name)) for name in names])
+
+
+def changing_sky(
+    sources: pd.DataFrame,
+    centre_deg: tuple[float, float],
+    freq_hz: ArrayLike,
+    pointings: ArrayLike,
+    integration_mjd: ArrayLike,
+    weight_time: ArrayLike,
+    weight_freq: ArrayLike,
+    dish: Dish,
+    min_change_jy: float = 0.0,
+) -> ChangingSky:
+    """Choose the sources whose apparent flux changes, and average what is imaged of them.
+
+    Parameters
+    ----------
+    sources : catalogue rows: ra_deg, dec_deg, s_nvss (Jy), alpha.
+    centre_deg : right ascension and declination of the phase centre.
+    freq_hz, weight_freq : (n_chan,) channel centres and shares of the weight.
+    pointings, integration_mjd, weight_time : (n_integrations, 2) right ascension and declination
+        of the dish, times and shares of the weight.
+    dish : the dish.
+    min_change_jy : smallest rms of the change, over integrations and channels.
+
+    Returns
+    -------
+    The sources above the limit, in their order.
+
+    Notes
+    -----
+    The spectrum is S_1.4 (nu / 1.4 GHz)^alpha where the catalogue has an index, else flat: then
+    the change is the beam's alone, and an index that is not known is not made up.
+    """
+    strong = sources[sources["s_nvss"] > min_change_jy]  # a response is at most 1
+    ra_deg, dec_deg, flux_14, alpha = (
+        strong[name].to_numpy(dtype=float) for name in ("ra_deg", "dec_deg", "s_nvss", "alpha")
+    )
+    frequencies, mjd = np.asarray(freq_hz, dtype=float), np.asarray(integration_mjd, dtype=float)
+    axes = np.asarray(pointings, dtype=float)
+    ratio = frequencies[:, None] / REFERENCE_HZ
+    unknown, middle = np.zeros(len(strong)), float(mjd.mean())
+    sky = ChangingSky(
+        ra_deg=ra_deg,
+        dec_deg=dec_deg,
+        lmn=apparent_cosines(ra_deg, dec_deg, centre_deg, middle)
+        / aberration_scale(centre_deg, middle),
+        flux_jy=flux_14 * ratio ** np.nan_to_num(alpha),
+        mean_jy=unknown,
+        rms_jy=unknown,
+        freq_hz=frequencies,
+        vectors=unit_vectors(axes[:, 0], axes[:, 1]),
+        integration_mjd=mjd,
+        dish=dish,
+    )
+    first, second = np.zeros(len(strong)), np.zeros(len(strong))
+    for time, share in zip(mjd, np.asarray(weight_time), strict=True):
+        apparent = sky.apparent_jy(time)
+        first += share * (np.asarray(weight_freq) @ apparent)
+        second += share * (np.asarray(weight_freq) @ apparent**2)
+    rms = np.sqrt(np.maximum(second - first**2, 0.0))
+    sky = replace(sky, mean_jy=first, rms_jy=rms)
+    return sky.chosen((rms > 0) & (rms >= min_change_jy))
+
+
+def add_changes(ms: Path, sky: ChangingSky, sign: int) -> None:
+    """Add the sources' changes to the DATA of a private calibrated set, or subtract them.
+
+    Call it in a process without casatools (`contimg.casa.away_from_casatools`).
+
+    Parameters
+    ----------
+    ms : calibrated set, UVW scaled for aberration.
+    sky : sources on the set's channels.
+    sign : +1 adds, -1 subtracts.
+    """
+    import casacore.tables
+
+    with casacore.tables.table(str(ms), readonly=False, ack=False) as table:
+        changes = changes_of(ms, sky)
+        for part in table.iter("TIME"):
+            uvw, first, second, data = (
+                part.getcol(name) for name in ("UVW", "ANTENNA1", "ANTENNA2", "DATA")
+            )
+            data += np.float32(sign) * changes(part.getcell("TIME", 0), uvw, first, second)
+            part.putcol("DATA", data)
+
+
+def changes_of(ms: Path, sky: ChangingSky) -> Callable[..., NDArray[np.complex64]]:
+    """Return the function of (time in s, UVW, antennas 1, antennas 2) that gives visibilities.
+
+    They are of the shape of DATA, (n_rows, n_chan, n_pol), and 0 in the cross hands.
+    """
+    import casacore.tables
+
+    from contimg.predict import PARALLEL_HANDS, predict_visibilities
+
+    with casacore.tables.table(f"{ms}::POLARIZATION", ack=False) as polarization:
+        parallel = np.isin(polarization.getcell("CORR_TYPE", 0), PARALLEL_HANDS).astype(np.float32)
+
+    def changes(
+        time_s: float,
+        uvw_m: NDArray[np.float64],
+        antenna1: NDArray[np.int32],
+        antenna2: NDArray[np.int32],
+    ) -> NDArray[np.complex64]:
+        flux = sky.change_jy(time_s / 86400.0)
+        stokes_i = predict_visibilities(uvw_m, antenna1, antenna2, sky.lmn, flux, sky.freq_hz)
+        return stokes_i[:, :, None] * parallel
+
+    return changes
+
+
+def settle(ms: Path, sky: ChangingSky, uvw_scale: float) -> str:
+    """Scale the UVW of a calibrated set and subtract the changes of sources.
+
+    Call it in a process without casatools.
+
+    Parameters
+    ----------
+    ms : calibrated set as CASA's mstransform wrote it.
+    sky : sources on the set's channels; there may be none.
+    uvw_scale : `contimg.sky.aberration_scale`: with it, offsets in the set are ICRS offsets.
+
+    Returns
+    -------
+    Digest of the set's visibilities, weights and UVW as they are then; flagged ones count as 0.
+    """
+    import casacore.tables
+
+    digest = Digest()
+    with casacore.tables.table(str(ms), readonly=False, ack=False) as table:
+        weights = "WEIGHT_SPECTRUM" if "WEIGHT_SPECTRUM" in table.colnames() else "WEIGHT"
+        changes = changes_of(ms, sky)
+        for part in table.iter("TIME"):
+            data, flag, weight, uvw, first, second = (
+                part.getcol(name)
+                for name in ("DATA", "FLAG", weights, "UVW", "ANTENNA1", "ANTENNA2")
+            )
+            uvw *= uvw_scale
+            if len(sky.lmn):
+                data -= changes(part.getcell("TIME", 0), uvw, first, second)
+                part.putcol("DATA", data)
+            part.putcol("UVW", uvw)
+            data[flag] = 0
+            used = weight if weight.ndim == flag.ndim else weight[:, None]
+            digest.add("DATA", data)
+            digest.add("WEIGHT", np.where(flag, np.float32(0), used))
+            digest.add("UVW", uvw)
+    return digest.hex()
