@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.band_sum import sum_over_band
-from contimg.calibration_table import antenna_names, read_columns, table_digest
+from contimg.band_sum import sum_over_band, sum_over_time
+from contimg.calibration_table import antenna_names, read_columns, read_gains, table_digest
 from contimg.casa import casa_table, casatasks
 from contimg.closure import band_response, delay_response
 from contimg.status import Rejected, written_whole
@@ -113,16 +113,16 @@ def solve_bandpass(
     kcal : delays to solve on top of, or None.
     scratch : folder for intermediate sets and tables.
     """
-    phases, band = scratch / "prebandpass.g", scratch / "prebandpass.ms"
-    before = calibration["prebandpass"]
-    sum_over_band(ms, band, before["solint"], delay_response(ms, kcal) if kcal else None)
+    phases, band, spectra = (scratch / f"prebandpass.{kind}" for kind in ("g", "ms", "spectra.ms"))
+    before, options = calibration["prebandpass"], calibration["bandpass"]
+    delays = delay_response(ms, kcal) if kcal else None
+    sum_over_band(ms, band, before["solint"], delays)
     solve_phases(band, phases, references, Applied(), solint="int", min_snr=before["min_snr"])
-    delays = Applied().plus(kcal, "nearest")
-    options = calibration["bandpass"]
+    time, *channels = options["solint"].split(",")
+    sum_over_time(ms, spectra, time, read_gains(phases), delays)
     casatasks().bandpass(
-        vis=str(ms), caltable=str(table), bandtype="B", solint=options["solint"],
+        vis=str(spectra), caltable=str(table), bandtype="B", solint=",".join(["int", *channels]),
         minsnr=options["min_snr"], refant=as_refant(references), combine="scan", solnorm=False,
-        **delays.plus(phases, "nearest").arguments(),
     )  # fmt: skip
     require_table(table, ms)
     drop_noise_antennas(table)
