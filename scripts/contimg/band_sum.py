@@ -10,7 +10,7 @@ The sums are made by python-casacore, which reads a set eight times faster than 
 in a process of their own, because the two may not meet in one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,25 +68,30 @@ def sum_over_band(ms: Path, target: Path, solint: str, known: Response | None = 
     solint : length of an interval as CASA spells it, "int" or "inf"; a scan ends it too.
     known : what is divided out, or None.
     """
-    away_from_casatools(write_sums, ms, target, solint, known)
+    away_from_casatools(write_sums, ms, [target], solint, known)
 
 
 def sum_over_time(
-    ms: Path, target: Path, solint: str, phases: Gains, known: Response | None = None
+    ms: Path, targets: Sequence[Path], solint: str, phases: Gains, known: Response | None = None
 ) -> None:
-    """Write a set of all channels, with one time for each solution interval, whatever the scans.
+    """Write sets of all channels, with one time for each solution interval, whatever the scans.
 
     Parameters
     ----------
-    ms, target, known : as for `sum_over_band`.
+    ms, known : as for `sum_over_band`.
+    targets : sets to write: each has its part of the band, the rest is flagged.
     solint : length of an interval as CASA spells it, "int" or "inf".
     phases : gains of shorter intervals that are divided out, the nearest in time of each.
     """
-    away_from_casatools(write_sums, ms, target, solint, known, phases)
+    away_from_casatools(write_sums, ms, targets, solint, known, phases)
 
 
 def write_sums(
-    ms: Path, target: Path, solint: str, known: Response | None, phases: Gains | None = None
+    ms: Path,
+    targets: Sequence[Path],
+    solint: str,
+    known: Response | None,
+    phases: Gains | None = None,
 ) -> None:
     """Sum over time when there are phases, else over the band; in a process without casatools."""
     ids = read_columns(ms, ["TIME", "SCAN_NUMBER", "ANTENNA1", "ANTENNA2", "INTERVAL"])
@@ -105,15 +110,19 @@ def write_sums(
         **dict.fromkeys(("TIME", "TIME_CENTROID"), middle[interval[first]]),
         **dict.fromkeys(("INTERVAL", "EXPOSURE"), length),
         "DATA": (cross / np.where(power > 0, power, 1)).astype(np.complex64),
-        "FLAG": np.broadcast_to(empty, power.shape),
         "WEIGHT_SPECTRUM": power.astype(np.float32),
         "SIGMA_SPECTRUM": sigma_of(power),
         "WEIGHT": weight.astype(np.float32),
         "SIGMA": sigma_of(weight),
     }
-    write_like(ms, target, first, columns)
-    if phases is None:
-        make_one_channel(target)
+    parts = np.array_split(np.arange(power.shape[1]), len(targets))
+    for target, part in zip(targets, parts, strict=True):
+        elsewhere = np.ones(power.shape[1], dtype=bool)
+        elsewhere[part] = False
+        flag = np.broadcast_to(empty | elsewhere[:, None], power.shape)
+        write_like(ms, target, first, {**columns, "FLAG": flag})
+        if phases is None:
+            make_one_channel(target)
 
 
 def sigma_of(weight: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ def chain(delay: bool) -> None:
     if delay:
         solve_delay.main(kcal=kcal, status=status_of(kcal), **common)
         delays = {"kcal": kcal, "kcal_status": status_of(kcal)}
-    solve_bandpass.main(bcal=bcal, status=status_of(bcal), **delays, **common)
+    solve_bandpass.main(bcal=bcal, status=status_of(bcal), threads=2, **delays, **common)
     solve_gains.main(
         bcal=bcal, bcal_status=status_of(bcal), gcal=gcal, status=status_of(gcal),
         **delays, **common,
