@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from contimg import apply
-from contimg.casa import load_casatasks
 from contimg.fits import write_rejected_image
-from contimg.scratch import scratch_folder
 from contimg.script import run
 from contimg.status import (
     REJECTED_NOTE,
@@ -17,6 +15,7 @@ from contimg.status import (
     write_status,
     written_whole,
 )
+from contimg.transform import transform
 
 
 def main(
@@ -28,28 +27,18 @@ def main(
     status: Path,
     averaging: dict[str, Any],
     flagging: dict[str, Any],
-    scratch: Path = Path(),
 ) -> None:
     """Write calibrated_ms from the read-only ms and the chosen tables nearest in time.
 
     averaging: {channels, integrations}; flagging: {max_flagged_fraction} (on the command line YAML
     text).
     """
-    load_casatasks()
     science, choice = require_ok(ms_status), require_ok(calibration_status)
     tables = apply.nearest_tables(choice.figures["tables"], science.figures["mid_mjd"])
     apply.check_tables(tables, ms)
-    with (
-        scratch_folder(scratch, 0, calibrated_ms) as folder,
-        written_whole(calibrated_ms) as temporary,
-    ):
-        library = folder / "callib.txt"
-        library.write_text(apply.calibration_library(tables))
-        apply.transform(
-            ms, temporary, library, averaging["channels"], averaging["integrations"],
-            science.figures["integration_s"],
-        )  # fmt: skip
-        weights = apply.weigh(temporary)
+    with written_whole(calibrated_ms) as temporary:
+        paths = apply.paths_of(tables)
+        weights = transform(ms, temporary, paths, averaging["channels"], averaging["integrations"])
         largest = flagging["max_flagged_fraction"]
         if weights.flagged_fraction > largest:
             raise Rejected(f"{weights.flagged_fraction:.1%} flagged, {largest:.0%} allowed")

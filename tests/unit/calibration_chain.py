@@ -1,4 +1,4 @@
-"""Run the CASA scripts of a calibration, one after the other, in this process.
+"""Run the scripts of a calibration, one after the other.
 
     python calibration_chain.py FOLDER [--delay]
 
@@ -19,11 +19,11 @@ GROUP = "2025-10-19T02:24:00"
 
 def chain(delay: bool) -> None:
     """Solve, choose and apply in the working directory."""
-    import apply_calibration
     import choose_calibration
     import solve_bandpass
     import solve_delay
     import solve_gains
+    from contimg.casa import away_from_casatools
 
     options = yaml.safe_load(Path("chain.yaml").read_text())
     calibration = options["calibration"]
@@ -45,11 +45,18 @@ def chain(delay: bool) -> None:
         solutions=[status_of(gcal)], status=TABLES / "calibration.json", date="2025-10-19",
         declination_deg=46.5, calibration=calibration,
     )  # fmt: skip
+    away_from_casatools(apply, options)
+
+
+def apply(options: dict) -> None:
+    """Apply the tables, in a process without casatools."""
+    import apply_calibration
+
     apply_calibration.main(
         ms=Path("sci.ms"), ms_status=Path("sci.ms.json"),
         calibration_status=TABLES / "calibration.json", calibrated_ms=Path("calibrated.ms"),
         status=Path("calibrated.ms.json"), averaging=options["averaging"],
-        flagging=options["flagging"], scratch=scratch,
+        flagging=options["flagging"],
     )  # fmt: skip
 
 
