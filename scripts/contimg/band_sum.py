@@ -27,6 +27,7 @@ BLOCK_ROWS = 32
 """Rows summed at a time: few enough to stay in a processor's cache."""
 
 BY_CHANNEL = ("DATA", "MODEL_DATA", "FLAG", "WEIGHT_SPECTRUM")
+TYPES = {"DATA": "c8", "MODEL_DATA": "c8", "FLAG": "?", "WEIGHT_SPECTRUM": "f4"}
 PARALLEL = {1: [0], 2: [0, 1], 4: [0, 3]}
 """Correlations of the same feed, by how many there are."""
 
@@ -181,7 +182,10 @@ def summed(
         used = np.where(flag, np.float32(0), weight)
         products = used * data * model.conj(), used * (model.real**2 + model.imag**2)
         for total, product in zip((cross, power), products, strict=True):
-            add_rows(total, row[rows], product.sum(axis=1, keepdims=True) if by_band else product)
+            if by_band:
+                ones = np.ones(product.shape[1], dtype=product.dtype)
+                product = (ones @ product)[:, None]
+            add_rows(total, row[rows], product)
     return cross, power
 
 
@@ -211,20 +215,29 @@ def add_rows(total: NDArray[Any], row: NDArray[np.int64], values: NDArray[Any]) 
 
 
 def blocks(ms: Path) -> Iterator[tuple[slice, NDArray, NDArray, NDArray, NDArray]]:
-    """Yield rows, DATA, MODEL_DATA, FLAG and weight of a set, a block of rows after the other."""
+    """Yield rows, DATA, MODEL_DATA, FLAG and weight of a set, a block of rows after the other.
+
+    They are read into the same memory again: new pages cost more than the reading.
+    """
     import casacore.tables
 
     with casacore.tables.table(str(ms), ack=False) as table:
+        shape = table.getcell("DATA", 0).shape
         by_channel = "WEIGHT_SPECTRUM" in table.colnames()
+        kinds = {name: TYPES[name] for name in BY_CHANNEL[: 4 if by_channel else 3]}
+        memory = {name: np.empty((ROWS_AT_A_TIME, *shape), kind) for name, kind in kinds.items()}
         for start in range(0, table.nrows(), ROWS_AT_A_TIME):
             n_rows = min(ROWS_AT_A_TIME, table.nrows() - start)
-            data, model, flag = (table.getcol(name, start, n_rows) for name in BY_CHANNEL[:3])
-            weight = table.getcol("WEIGHT_SPECTRUM" if by_channel else "WEIGHT", start, n_rows)
-            weight = weight if by_channel else weight[:, None]
+            read = [values[:n_rows] for values in memory.values()]
+            for name, values in zip(memory, read, strict=True):
+                table.getcolnp(name, values, start, n_rows)
+            if not by_channel:
+                read.append(table.getcol("WEIGHT", start, n_rows)[:, None])
             for begin in range(0, n_rows, BLOCK_ROWS):
                 part = slice(begin, min(begin + BLOCK_ROWS, n_rows))
                 rows = slice(start + part.start, start + part.stop)
-                yield rows, data[part], model[part], flag[part], weight[part]
+                data, model, flag, weight = (values[part] for values in read)
+                yield rows, data, model, flag, weight
 
 
 def write_like(
