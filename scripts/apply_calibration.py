@@ -8,11 +8,9 @@ import numpy as np
 
 from contimg import apply
 from contimg.beam import dish_of
-from contimg.casa import away_from_casatools, load_casatasks
 from contimg.catalog import read_sources
 from contimg.drift import NO_SOURCES, ChangingSky, changing_sky, settle
 from contimg.fits import write_rejected_image
-from contimg.scratch import scratch_folder
 from contimg.script import run
 from contimg.sky import aberration_scale
 from contimg.status import (
@@ -22,6 +20,7 @@ from contimg.status import (
     write_status,
     written_whole,
 )
+from contimg.transform import Weights, transform
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,6 @@ def main(
     flagging: dict[str, Any],
     drift: dict[str, Any],
     beam: dict[str, Any],
-    scratch: Path = Path(),
 ) -> None:
     """Write calibrated_ms from the read-only ms and the chosen tables nearest in time.
 
@@ -48,21 +46,12 @@ def main(
     averaging: {channels, integrations}; flagging: {max_flagged_fraction}; drift: imaging.drift;
     beam: the block of the configuration (on the command line YAML text).
     """
-    load_casatasks()
     science, choice = require_ok(ms_status), require_ok(calibration_status)
     tables = apply.nearest_tables(choice.figures["tables"], science.figures["mid_mjd"])
     apply.check_tables(tables, ms)
-    with (
-        scratch_folder(scratch, 0, calibrated_ms) as folder,
-        written_whole(calibrated_ms) as temporary,
-    ):
-        library = folder / "callib.txt"
-        library.write_text(apply.calibration_library(tables))
-        apply.transform(
-            ms, temporary, library, averaging["channels"], averaging["integrations"],
-            science.figures["integration_s"],
-        )  # fmt: skip
-        weights = apply.weigh(temporary)
+    with written_whole(calibrated_ms) as temporary:
+        paths = apply.paths_of(tables)
+        weights = transform(ms, temporary, paths, averaging["channels"], averaging["integrations"])
         largest = flagging["max_flagged_fraction"]
         if weights.flagged_fraction > largest:
             raise Rejected(f"{weights.flagged_fraction:.1%} flagged, {largest:.0%} allowed")
@@ -70,7 +59,7 @@ def main(
         sky = sky_of(imaged, catalog, drift, beam)
         logger.info("%d sources' changes are subtracted", len(sky.lmn))
         scale = aberration_scale((imaged["ra_deg"], imaged["dec_deg"]), imaged["mid_mjd"])
-        digest = away_from_casatools(settle, temporary, sky, scale)
+        digest = settle(temporary, sky, scale)
     write_status(
         status,
         digest=digest,
@@ -86,7 +75,7 @@ def main(
 
 
 def figures_of(
-    science: dict[str, Any], weights: apply.Weights, averaging: dict[str, Any]
+    science: dict[str, Any], weights: Weights, averaging: dict[str, Any]
 ) -> dict[str, Any]:
     """Figures of the science set, with the calibrated set's channels and weights."""
     length_s = averaging["integrations"] * science["integration_s"]

@@ -21,6 +21,7 @@ def main(
     kcal: Path | None = None,
     kcal_status: Path | None = None,
     scratch: Path = Path(),
+    threads: int = 1,
 ) -> None:
     """Write bcal, a CASA table of type B, and its status.
 
@@ -33,7 +34,7 @@ def main(
     references = solve.reference_antennas(solve_ms, calibration["reference_antennas"])
     with scratch_folder(scratch, size_bytes(solve_ms) // 4, bcal) as folder:
         table = folder / "table.bcal"
-        solve.solve_bandpass(solve_ms, table, references, calibration, kcal, folder)
+        solve.solve_bandpass(solve_ms, table, references, calibration, kcal, folder, threads)
         figures = solve.quality(table, solve.present_antennas(solve_ms))
         digest = solve.publish(table, bcal)
     reason = solve.gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)

@@ -1,49 +1,13 @@
-"""Calibration on the fly: a corrected, averaged set from a read-only one, by CASA's mstransform."""
+"""Which tables are applied to a group, and whether they are those that were chosen."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.calibration_table import (
-    channel_freq_hz,
-    read_columns,
-    require_same_antennas,
-    table_digest,
-)
-from contimg.casa import away_from_casatools, casatasks
-from contimg.status import Rejected
-
-ROWS_AT_A_TIME = 4096
-
-# CASA's application of delays fails without a map of spectral windows.
-INTERPOLATION = {"kcal": "tinterp='nearest' spwmap=[0]", "gcal": "tinterp='nearest'"}
-# linearflag: linear interpolation bridges flagged channels and leaves them unflagged.
-INTERPOLATION["bcal"] = "tinterp='nearest' finterp='linearflag'"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What is left of a set after calibration.
-
-    Attributes
-    ----------
-    freq_hz : (n_chan,) channel centres.
-    mjd : (n_integrations,) of the set, after averaging.
-    time : (n_integrations,) share of the unflagged weight, sum 1.
-    freq : (n_chan,) share of the unflagged weight, sum 1.
-    flagged_fraction : of the cross-correlations.
-    """
-
-    freq_hz: NDArray[np.float64]
-    mjd: NDArray[np.float64]
-    time: NDArray[np.float64]
-    freq: NDArray[np.float64]
-    flagged_fraction: float
+from contimg.calibration_table import require_same_antennas, table_digest
 
 
 def nearest_tables(tables: Sequence[Mapping[str, Any]], mid_mjd: float) -> Mapping[str, Any]:
@@ -80,54 +44,6 @@ def check_tables(tables: Mapping[str, Any], ms: Path) -> None:
         require_same_antennas(path, ms)
 
 
-def calibration_library(tables: Mapping[str, Any]) -> str:
-    """Text of CASA's calibration library: a line a table, weights left as they are.
-
-    Raises
-    ------
-    ValueError
-        When a table's path has a blank or a quote, which such a line cannot hold.
-    """
-    paths = paths_of(tables)
-    for path in paths.values():
-        if re.search(r"[\s'\"]", str(path)):
-            raise ValueError(f"{path}: a blank or quote in the path of a table; pin it by another")
-    return "".join(
-        f"caltable='{path}' calwt=False {INTERPOLATION[kind]}\n" for kind, path in paths.items()
-    )
-
-
-def transform(
-    ms: Path, calibrated: Path, library: Path, channels: int, integrations: int, seconds: float
-) -> None:
-    """Calibrate, average and write the cross-correlations.
-
-    Parameters
-    ----------
-    ms : read only.
-    calibrated : set to write; its DATA are the corrected visibilities.
-    library : file with `calibration_library`'s text.
-    channels, integrations : how many are averaged into one.
-    seconds : length of an integration.
-
-    Raises
-    ------
-    Rejected
-        When there are no cross-correlations.
-    """
-    averaging: dict[str, Any] = {}
-    if channels > 1:
-        averaging |= {"chanaverage": True, "chanbin": channels}
-    if integrations > 1:
-        averaging |= {"timeaverage": True, "timebin": f"{integrations * seconds * 1.0001}s"}
-    casatasks().mstransform(
-        vis=str(ms), outputvis=str(calibrated), datacolumn="corrected", antenna="*&",
-        docallib=True, callib=str(library), keepflags=True, usewtspectrum=True, **averaging,
-    )  # fmt: skip
-    if not (calibrated / "table.dat").is_file():
-        raise Rejected(f"{ms.name}: no cross-correlations to calibrate")
-
-
 def spread_over(
     integration_mjd: NDArray[np.float64],
     averaged_mjd: NDArray[np.float64],
@@ -151,44 +67,3 @@ def spread_over(
     inside = offset_s.min(axis=1) <= length_s / 2
     count = np.bincount(nearest[inside], minlength=len(averaged_mjd))
     return np.where(inside, weight[nearest] / np.maximum(count[nearest], 1), 0.0)
-
-
-def weigh(ms: Path) -> Weights:
-    """Sum the weights that imaging will see.
-
-    Parameters
-    ----------
-    ms : calibrated set.
-    """
-    return away_from_casatools(weighed, ms)
-
-
-def weighed(ms: Path) -> Weights:
-    """Do the work of `weigh`, in a process without casatools."""
-    import casacore.tables
-
-    times, integration = np.unique(read_columns(ms, ["TIME"])["TIME"], return_inverse=True)
-    freq_hz = channel_freq_hz(ms)
-    by_time, by_channel = np.zeros(len(times)), np.zeros(len(freq_hz))
-    n_flagged = n_all = 0
-    with casacore.tables.table(str(ms), ack=False) as table:
-        spectrum = "WEIGHT_SPECTRUM" in table.colnames()
-        for start in range(0, table.nrows(), ROWS_AT_A_TIME):
-            rows = slice(start, min(start + ROWS_AT_A_TIME, table.nrows()))
-            flag, weight = (
-                table.getcol(name, start, rows.stop - start)
-                for name in ("FLAG", "WEIGHT_SPECTRUM" if spectrum else "WEIGHT")
-            )
-            used = np.where(flag, np.float32(0), weight if spectrum else weight[:, None])
-            both = used.sum(axis=2, dtype=float)
-            by_channel += both.sum(axis=0)
-            by_time += np.bincount(integration[rows], both.sum(axis=1), len(times))
-            n_flagged, n_all = n_flagged + int(flag.sum()), n_all + flag.size
-    total = max(by_time.sum(), 1e-300)
-    return Weights(
-        freq_hz,
-        times / 86400.0,
-        by_time / total,
-        by_channel / total,
-        n_flagged / max(n_all, 1),
-    )

@@ -167,23 +167,29 @@ def table_digest(path: Path) -> str:
 
 def read_bandpass(path: Path) -> Bandpass:
     """Read a bandpass table; of several intervals, the first."""
-    names, _, gain, flag = _solutions(path)
+    names, _, gain, flag = solutions(path)
     return Bandpass(names, channel_freq_hz(path), gain[:, 0], flag[:, 0])
 
 
 def read_gains(path: Path) -> Gains:
     """Read a gain table."""
-    names, mjd, gain, flag = _solutions(path)
+    names, mjd, gain, flag = solutions(path)
     return Gains(names, mjd, gain[:, :, 0], flag[:, :, 0])
 
 
-def _solutions(path: Path) -> tuple[tuple[str, ...], NDArray, NDArray, NDArray]:
-    """Names, mjd, gain and flag, the last two (n_antennas, n_times, n_chan, n_pol)."""
-    columns = read_columns(path, ["TIME", "ANTENNA1", "CPARAM", "FLAG"])
+def solutions(
+    path: Path,
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[Any], NDArray[np.bool_]]:
+    """Names, mjd, solutions and flag, the last two (n_antennas, n_times, n_chan, n_pol).
+
+    Where there is no row the solution is 1 and flagged.
+    """
+    parameter = parameter_column(path)
+    columns = read_columns(path, ["TIME", "ANTENNA1", parameter, "FLAG"])
     names = antenna_names(path)
     times, interval = np.unique(columns["TIME"], return_inverse=True)
-    shape = (len(names), len(times), *columns["CPARAM"].shape[1:])
-    gain, flag = np.ones(shape, dtype=np.complex64), np.ones(shape, dtype=bool)
-    gain[columns["ANTENNA1"], interval] = columns["CPARAM"]
+    shape = (len(names), len(times), *columns[parameter].shape[1:])
+    values, flag = np.ones(shape, dtype=_TYPES[parameter]), np.ones(shape, dtype=bool)
+    values[columns["ANTENNA1"], interval] = columns[parameter]
     flag[columns["ANTENNA1"], interval] = columns["FLAG"]
-    return names, times / SECONDS_PER_DAY, gain, flag
+    return names, times / SECONDS_PER_DAY, values, flag

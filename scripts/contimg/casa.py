@@ -51,9 +51,13 @@ def away_from_casatools(function: Callable[..., T], *arguments: Any) -> T:
     For large columns: casatools copies them several times and doubles their precision, and is
     eight times slower. Function, arguments and result are pickled.
     """
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+    with processes(1) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def processes(number: int) -> ProcessPoolExecutor:
+    """Processes that have loaded neither casatools nor python-casacore."""
+    return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
 
 
 @contextmanager

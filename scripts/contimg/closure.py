@@ -79,9 +79,12 @@ def band_response(ms: Path, bcal: Path, kcal: Path | None) -> Response:
 
 
 def delay_response(ms: Path, kcal: Path) -> Response:
-    """Delays alone; what is flagged is left as it is, for CASA to flag."""
+    """Delays alone."""
     gain = delay_phasors(ms, kcal).astype(np.complex64)
-    return Response(gain, np.zeros(gain.shape, dtype=bool))
+    columns = read_columns(kcal, ["ANTENNA1", "FLAG"])
+    flag = np.ones((len(gain), 1, gain.shape[2]), dtype=bool)
+    flag[columns["ANTENNA1"]] = columns["FLAG"]
+    return Response(gain, flag)
 
 
 def delay_phasors(ms: Path, kcal: Path) -> NDArray[np.complex128]:

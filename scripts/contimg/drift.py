@@ -195,11 +195,9 @@ def changes_of(ms: Path, sky: ChangingSky) -> Callable[..., NDArray[np.complex64
 def settle(ms: Path, sky: ChangingSky, uvw_scale: float) -> str:
     """Scale the UVW of a calibrated set and subtract the changes of sources.
 
-    Call it in a process without casatools.
-
     Parameters
     ----------
-    ms : calibrated set as CASA's mstransform wrote it.
+    ms : calibrated set as `contimg.transform.transform` wrote it.
     sky : sources on the set's channels; there may be none.
     uvw_scale : `contimg.sky.aberration_scale`: with it, offsets in the set are ICRS offsets.
 

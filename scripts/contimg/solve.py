@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.band_sum import sum_over_band
-from contimg.calibration_table import antenna_names, read_columns, table_digest
-from contimg.casa import casa_table, casatasks
+from contimg.band_sum import sum_over_band, sum_over_time
+from contimg.calibration_table import antenna_names, read_columns, read_gains, table_digest
+from contimg.casa import casa_table, casatasks, processes
 from contimg.closure import band_response, delay_response
 from contimg.status import Rejected, written_whole
 
@@ -98,6 +98,7 @@ def solve_bandpass(
     calibration: Mapping[str, Any],
     kcal: Path | None,
     scratch: Path,
+    threads: int = 1,
 ) -> None:
     """Solve the bandpass, on data whose phases of 30 s are straightened first.
 
@@ -112,20 +113,49 @@ def solve_bandpass(
     calibration : the configuration's block: prebandpass, bandpass {solint, min_snr}.
     kcal : delays to solve on top of, or None.
     scratch : folder for intermediate sets and tables.
+    threads : processes, each of which solves its part of the band.
     """
     phases, band = scratch / "prebandpass.g", scratch / "prebandpass.ms"
-    before = calibration["prebandpass"]
-    sum_over_band(ms, band, before["solint"], delay_response(ms, kcal) if kcal else None)
+    before, options = calibration["prebandpass"], calibration["bandpass"]
+    delays = delay_response(ms, kcal) if kcal else None
+    sum_over_band(ms, band, before["solint"], delays)
     solve_phases(band, phases, references, Applied(), solint="int", min_snr=before["min_snr"])
-    delays = Applied().plus(kcal, "nearest")
-    options = calibration["bandpass"]
-    casatasks().bandpass(
-        vis=str(ms), caltable=str(table), bandtype="B", solint=options["solint"],
-        minsnr=options["min_snr"], refant=as_refant(references), combine="scan", solnorm=False,
-        **delays.plus(phases, "nearest").arguments(),
-    )  # fmt: skip
+    time, *channels = options["solint"].split(",")
+    sets = [scratch / f"spectra_{part}.ms" for part in range(threads)]
+    sum_over_time(ms, sets, time, read_gains(phases), delays)
+    solint, refant = ",".join(["int", *channels]), as_refant(references)
+    tables = [table, *(path.with_suffix(".bcal") for path in sets[1:])]
+    with processes(threads) as pool:
+        calls = [
+            (*call, solint, options["min_snr"], refant) for call in zip(sets, tables, strict=True)
+        ]
+        others = [pool.submit(solve_spectra, *call) for call in calls[1:]]
+        solve_spectra(*calls[0])
+        for other in others:
+            other.result()
+    found = [path for path in tables if path.is_dir()]
+    if found and found[0] != table:
+        found[0].rename(table)
     require_table(table, ms)
+    for part in found[1:]:
+        merge_solutions(table, part)
     drop_noise_antennas(table)
+
+
+def solve_spectra(ms: Path, table: Path, solint: str, min_snr: float, refant: str) -> None:
+    """Solve the bandpass of a set that `sum_over_time` made."""
+    casatasks().bandpass(
+        vis=str(ms), caltable=str(table), bandtype="B", solint=solint, minsnr=min_snr,
+        refant=refant, combine="scan", solnorm=False,
+    )  # fmt: skip
+
+
+def merge_solutions(table: Path, other: Path) -> None:
+    """Take, in place, another table's solutions where this private one has none."""
+    with casa_table(table, write=True) as into, casa_table(other) as source:
+        flag = into.getcol("FLAG")
+        for name in ("CPARAM", "PARAMERR", "SNR", "FLAG"):
+            into.putcol(name, np.where(flag, source.getcol(name), into.getcol(name)))
 
 
 def solve_gains(

@@ -1,4 +1,4 @@
-"""Run the CASA scripts of a calibration, one after the other, in this process.
+"""Run the scripts of a calibration, one after the other.
 
     python calibration_chain.py FOLDER [--delay]
 
@@ -20,11 +20,11 @@ GROUP = "2025-10-19T02:24:00"
 
 def chain(delay: bool) -> None:
     """Solve, choose and apply in the working directory."""
-    import apply_calibration
     import choose_calibration
     import solve_bandpass
     import solve_delay
     import solve_gains
+    from contimg.casa import away_from_casatools
 
     options = yaml.safe_load(Path("chain.yaml").read_text())
     calibration = options["calibration"]
@@ -37,7 +37,7 @@ def chain(delay: bool) -> None:
     if delay:
         solve_delay.main(kcal=kcal, status=status_of(kcal), **common)
         delays = {"kcal": kcal, "kcal_status": status_of(kcal)}
-    solve_bandpass.main(bcal=bcal, status=status_of(bcal), **delays, **common)
+    solve_bandpass.main(bcal=bcal, status=status_of(bcal), threads=2, **delays, **common)
     solve_gains.main(
         bcal=bcal, bcal_status=status_of(bcal), gcal=gcal, status=status_of(gcal),
         **delays, **common,
@@ -46,12 +46,19 @@ def chain(delay: bool) -> None:
         solutions=[status_of(gcal)], status=TABLES / "calibration.json", date="2025-10-19",
         declination_deg=46.5, calibration=calibration,
     )  # fmt: skip
+    away_from_casatools(apply, options)
+
+
+def apply(options: dict) -> None:
+    """Apply the tables, in a process without casatools."""
+    import apply_calibration
+
     apply_calibration.main(
         ms=Path("sci.ms"), ms_status=Path("sci.ms.json"),
         calibration_status=TABLES / "calibration.json", calibrated_ms=Path("calibrated.ms"),
         status=Path("calibrated.ms.json"), averaging=options["averaging"],
         flagging=options["flagging"], catalog=Path("none"), drift={"enabled": False, **LIMITS},
-        beam={"model": "airy", "table": ""}, scratch=scratch,
+        beam={"model": "airy", "table": ""},
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from contimg.apply import calibration_library, nearest_tables, spread_over
+from contimg.apply import nearest_tables, spread_over
 
 TABLES = [
     {"group": "early", "mid_mjd": 60000.2, "bcal": "e.bcal", "gcal": "e.gcal", "kcal": None},
@@ -23,15 +23,6 @@ def test_of_two_equally_near_the_earlier_serves() -> None:
     assert nearest_tables(twice, 1.5) == {"mid_mjd": 1.0}
 
 
-def test_library_never_bridges_flagged_channels_and_leaves_weights() -> None:
-    lines = calibration_library(TABLES[0]).splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("caltable='e.bcal' ")
-    assert "finterp='linearflag'" in lines[0]
-    assert all("calwt=False" in line for line in lines)
-    assert len(calibration_library(TABLES[1]).splitlines()) == 3
-
-
 def test_weights_of_averaged_integrations_go_back_to_their_integrations() -> None:
     second = 1 / 86400
     integration = 60000 + second * np.arange(5) * 10
@@ -42,8 +33,3 @@ def test_weights_of_averaged_integrations_go_back_to_their_integrations() -> Non
     missing = spread_over(np.append(integration, 60001.0), averaged, weight, 20.1)
     assert missing[-1] == 0.0
     assert missing.sum() == pytest.approx(1.0)
-
-
-def test_a_table_whose_path_casa_would_split_is_refused() -> None:
-    with pytest.raises(ValueError, match="far away"):
-        calibration_library({**TABLES[0], "bcal": "far away/e.bcal"})

@@ -42,7 +42,7 @@ def summed(tmp_path_factory):
     unknown = np.zeros((12, N_CHAN, 2), dtype=bool)
     unknown[:, 5] = True
     # A Measurement Set holds the conjugates of what pyuvdata has.
-    write_sums(ms, target, "25s", Response(BANDPASS.conj().astype(np.complex64), unknown))
+    write_sums(ms, [target], "25s", Response(BANDPASS.conj().astype(np.complex64), unknown))
     with casatables.table(str(target), ack=False) as table:
         columns = {name: table.getcol(name) for name in table.colnames() if name != "FLAG_CATEGORY"}
     with casatables.table(f"{target}::SPECTRAL_WINDOW", ack=False) as window:

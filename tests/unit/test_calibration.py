@@ -20,6 +20,7 @@ from contimg.calibration_table import (
     table_digest,
 )
 from contimg.status import read_status
+from contimg.transform import transform
 
 PRESENT = [a for a in range(synthetic.N_ANTENNAS) if a not in (3, synthetic.DEAD)]
 
@@ -136,6 +137,128 @@ def test_a_set_of_other_antennas_is_refused(solved: SimpleNamespace, tmp_path: P
         antenna.putcell("NAME", 4, "DSA-099")
     with pytest.raises(ValueError, match=r"row 4: 'DSA-005', 'DSA-099' expected"):
         require_same_antennas(solved.bcal, other)
+
+
+MSTRANSFORM = """
+import sys
+sys.path.insert(0, {scripts!r})
+from contimg.casa import casatasks
+tables = {{
+    "kcal": "tinterp='nearest' spwmap=[0]", "bcal": "tinterp='nearest' finterp='linearflag'",
+    "gcal": "tinterp='nearest'",
+}}
+library = [f"caltable='x.{{kind}}' calwt=False {{how}}\\n" for kind, how in tables.items()]
+open("callib.txt", "w").writelines(library)
+averaging = [{{}}, {{"chanaverage": True, "chanbin": 4}}]
+for number, options in enumerate(averaging):
+    casatasks().mstransform(
+        vis="sci.ms", outputvis=f"casa{{number}}.ms", datacolumn="corrected", antenna="*&",
+        docallib=True, callib="callib.txt", keepflags=True, usewtspectrum=True, **options,
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def transformed(solved_with_delays: SimpleNamespace) -> Path:
+    """Sets that CASA's mstransform made: as they are, and 4 channels to 1.
+
+    The bandpass has other channels than the data and some that are flagged, the gains are of two
+    times, at the second of which one antenna is flagged; so are a third of the data.
+    """
+    folder = solved_with_delays.folder
+    for kind in ("kcal", "bcal", "gcal"):
+        shutil.copytree(getattr(solved_with_delays, kind), folder / f"x.{kind}")
+    for path in [*folder.glob("x.*/**/*"), *folder.glob("sci.ms/**/*")]:
+        path.chmod(path.stat().st_mode | 0o200)
+    with casatables.table(str(folder / "x.bcal"), readonly=False, ack=False) as bandpass:
+        flag = bandpass.getcol("FLAG")
+        flag[1, 3], flag[2, 9:11, 0] = True, True
+        bandpass.putcol("FLAG", flag)
+    with casatables.table(f"{folder}/x.bcal::SPECTRAL_WINDOW", readonly=False, ack=False) as window:
+        freq_hz = window.getcol("CHAN_FREQ")
+        freq_hz[:, :8] += 1e5
+        window.putcol("CHAN_FREQ", freq_hz)
+    with casatables.table(str(folder / "x.gcal"), readonly=False, ack=False) as gains:
+        columns = {name: gains.getcol(name) for name in gains.colnames() if name != "WEIGHT"}
+        gains.addrows(len(columns["TIME"]))
+        for name, values in columns.items():
+            gains.putcol(name, np.concatenate([values, values]))
+        n_rows = len(columns["TIME"])
+        gains.putcol("TIME", columns["TIME"] + 20.0, n_rows)
+        gains.putcol("CPARAM", columns["CPARAM"] * (1.1 + 0.2j), n_rows)
+        flag = columns["FLAG"]
+        flag[5] = True
+        gains.putcol("FLAG", flag, n_rows)
+    with casatables.table(str(folder / "sci.ms"), readonly=False, ack=False) as table:
+        flag, weight = table.getcol("FLAG"), table.getcol("WEIGHT_SPECTRUM")
+        random = np.random.default_rng(7)
+        flag |= random.random(flag.shape) < 0.3
+        flag[::5] = True
+        table.putcol("FLAG", flag)
+        weight *= random.uniform(0.5, 2, weight.shape)
+        table.putcol("WEIGHT_SPECTRUM", weight)
+        # Without this column CASA weighs all channels of a row alike.
+        sigma = casatables.makearrcoldesc("SIGMA_SPECTRUM", 0.0, ndim=2, valuetype="float")
+        table.addcols(casatables.maketabdesc(sigma))
+        table.putcol("SIGMA_SPECTRUM", 1 / np.sqrt(weight))
+    scripts = str(synthetic.BASE / "scripts")
+    synthetic.run_python(["-c", MSTRANSFORM.format(scripts=scripts)], cwd=folder)
+    return folder
+
+
+@pytest.mark.parametrize(("number", "channels"), [(0, 1), (1, 4)])
+def test_calibrated_set_is_the_one_that_casa_makes(
+    transformed: Path, tmp_path: Path, number: int, channels: int
+) -> None:
+    casa_ms, ms = transformed / f"casa{number}.ms", tmp_path / "ours.ms"
+    transform(transformed / "sci.ms", ms, tables_of(transformed), channels)
+    names = ["TIME", "ANTENNA1", "ANTENNA2", "DATA", "FLAG", "WEIGHT_SPECTRUM", "UVW"]
+    ours, casa = sorted_by_baseline(ms, names), sorted_by_baseline(casa_ms, names)
+    for name in ("ANTENNA1", "ANTENNA2", "FLAG", "UVW", "TIME"):
+        np.testing.assert_array_equal(ours[name], casa[name], name)
+    good = ~casa["FLAG"]
+    assert 0.2 < good.mean() < 0.9
+    # Single precision, in another order.
+    np.testing.assert_allclose(ours["DATA"][good], casa["DATA"][good], rtol=2e-6, atol=2e-6)
+    weights = (columns["WEIGHT_SPECTRUM"][good] for columns in (ours, casa))
+    np.testing.assert_allclose(*weights, rtol=1e-6)
+    for name in ("CHAN_FREQ", "CHAN_WIDTH", "REF_FREQUENCY"):
+        windows = (read_columns(one / "SPECTRAL_WINDOW", [name])[name] for one in (ms, casa_ms))
+        np.testing.assert_allclose(*windows, rtol=1e-12)
+
+
+def test_integrations_are_averaged_by_weight(transformed: Path, tmp_path: Path) -> None:
+    names = ["TIME", "ANTENNA1", "ANTENNA2", "DATA", "FLAG", "WEIGHT_SPECTRUM", "UVW", "INTERVAL"]
+    one, two = tmp_path / "one.ms", tmp_path / "two.ms"
+    transform(transformed / "sci.ms", one, tables_of(transformed), 4, 1)
+    found = transform(transformed / "sci.ms", two, tables_of(transformed), 4, 2)
+    single, double = sorted_by_baseline(one, names), sorted_by_baseline(two, names)
+    pairs = {name: values.reshape(-1, 2, *values.shape[1:]) for name, values in single.items()}
+    weight = np.where(pairs["FLAG"], 0, pairs["WEIGHT_SPECTRUM"])
+    total = weight.sum(axis=1)
+    np.testing.assert_array_equal(double["FLAG"], total == 0)
+    good = total > 0
+    expected = (weight * pairs["DATA"]).sum(axis=1)[good] / total[good]
+    np.testing.assert_allclose(double["DATA"][good], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(double["WEIGHT_SPECTRUM"][good], total[good], rtol=1e-6)
+    np.testing.assert_allclose(double["TIME"], pairs["TIME"].mean(axis=1))
+    np.testing.assert_allclose(double["INTERVAL"], pairs["INTERVAL"].sum(axis=1))
+    by_row = weight.sum(axis=(2, 3))
+    used = by_row.any(axis=1)
+    uvw = (pairs["UVW"] * by_row[:, :, None]).sum(axis=1)[used] / by_row.sum(axis=1)[used, None]
+    np.testing.assert_allclose(double["UVW"][used], uvw, rtol=1e-6)
+    by_time = np.array([weight[0::2].sum(), weight[1::2].sum()])
+    np.testing.assert_allclose(found.time, by_time / by_time.sum(), rtol=1e-5)
+
+
+def tables_of(folder: Path) -> dict[str, Path]:
+    return {kind: folder / f"x.{kind}" for kind in ("kcal", "bcal", "gcal")}
+
+
+def sorted_by_baseline(ms: Path, names: list[str]) -> dict[str, np.ndarray]:
+    columns = read_columns(ms, names)
+    order = np.lexsort([columns[name] for name in ("TIME", "ANTENNA2", "ANTENNA1")])
+    return {name: values[order] for name, values in columns.items()}
 
 
 @pytest.fixture
