@@ -37,7 +37,9 @@ def main(
     """
     load_casatasks()
     science, choice = require_ok(ms_status), require_ok(calibration_status)
-    tables = apply.nearest_tables(choice.figures["tables"], science.figures["mid_mjd"])
+    strip = apply.strip_of(choice.figures, science.figures.get("apparent_dec_deg"))
+    fitting = [one for one in choice.figures["tables"] if one["group"] in strip["groups"]]
+    tables = apply.nearest_tables(fitting, science.figures["mid_mjd"])
     apply.check_tables(tables, ms)
     with (
         scratch_folder(scratch, 0, calibrated_ms) as folder,
@@ -68,7 +70,7 @@ def main(
             "weight_freq": weights.freq,
             "flagged_fraction": weights.flagged_fraction,
             "tables": tables,
-            "calibration_source": choice.figures["source"],
+            "calibration_source": strip["source"],
             "calibration_date": tables["date"],
         },
     )

@@ -6,6 +6,7 @@ from typing import Any
 from contimg import solve
 from contimg.calibration_table import antenna_names
 from contimg.casa import load_casatasks
+from contimg.gates import gate
 from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.status import read_status, reject_directory, require_ok, write_status
@@ -36,7 +37,7 @@ def main(
         solve.solve_bandpass(solve_ms, table, references, calibration, kcal, folder)
         figures = solve.quality(table, solve.present_antennas(solve_ms))
         digest = solve.publish(table, bcal)
-    reason = solve.gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)
+    reason = gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)
     delay = {"kcal": read_status(kcal_status).digest} if kcal_status else {}
     write_status(
         status,

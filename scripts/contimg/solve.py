@@ -323,23 +323,6 @@ def quality(table: Path, present: NDArray[np.int64], parameter: str = "CPARAM") 
     return figures
 
 
-def gate(figures: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
-    """Reason why a table fails its gate, or "" when it passes.
-
-    Only the figures that are there are judged.
-    """
-    flagged, largest = figures["flagged_solutions"], calibration["max_flagged_solutions"]
-    if flagged > largest:
-        return f"{flagged:.0%} of solutions flagged, {largest:.0%} allowed"
-    snr, smallest = figures.get("bandpass_snr"), calibration["min_median_snr"]
-    if snr is not None and snr < smallest:
-        return f"median S/N of the bandpass {snr:.1f}, {smallest} required"
-    closure, limit = figures.get("closure_phase_deg"), calibration["max_closure_phase_deg"]
-    if closure is not None and closure > limit:
-        return f"median closure phase {closure:.1f} deg, {limit} deg allowed"
-    return ""
-
-
 def as_refant(references: Sequence[int]) -> str:
     return ",".join(str(antenna) for antenna in references)
 

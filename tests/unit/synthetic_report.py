@@ -19,6 +19,8 @@ from contimg.tables import empty_table, write_rejected_table, write_table
 DATE = "2025-10-19"
 NASTY = "2025'\"<script>$(x)</script>.hdf5"
 REJECTION = "13 of 16 subbands, 14 needed"
+OFF_STRIP = "declination 54.570 deg is 2.530 deg off, 0.1 deg allowed"
+WARNING = "the bandpass differs from that of 2025-10-17T09:00:00: amplitudes by 12%, 10% allowed"
 DIVERGED = "imaging diverged: the residuals reach 3 Jy/beam beside a peak of 1 Jy/beam"
 
 
@@ -121,7 +123,19 @@ def write_calibration(root: Path, group: str) -> Path:
         "calibrator": "0555+398", "digests": {"bcal": "0f" * 20, "gcal": "a1" * 20},
     }  # fmt: skip
     unused = {"group": "2025-10-18T09:00:00", "date": "2025-10-18", "why_not": "not needed"}
-    figures = {"source": "own", "tables": [serving], "considered": [unused]}
+    strips = [
+        {"declination_deg": 54.57, "source": "own", "groups": [group], "reason": ""},
+        {"declination_deg": 57.1, "source": "", "groups": [], "reason": OFF_STRIP},
+    ]
+    compared = {
+        "group": group, "verdict": "warning", "why": WARNING,
+        "previous": {"group": "2025-10-17T09:00:00", "date": "2025-10-17", "digest": "b7" * 20},
+        "change": {"amplitude": 0.12, "amplitude_ratio": 1.118, "phase_deg": 3.2, "n_antennas": 96},
+    }  # fmt: skip
+    figures = {
+        "source": "own", "tables": [serving], "considered": [unused], "strips": strips,
+        "compared": [compared], "warnings": [f"{group}: {WARNING}"],
+    }  # fmt: skip
     write_status(path, digest="c4" * 20, figures=figures)
     return path
 
@@ -211,8 +225,11 @@ def write_group(
     if state == "files":
         write_status(paths["calibrated"], status="rejected", reason=REJECTION)
     else:
-        flagged = {"flagged_fraction": rng.uniform(0.05, 0.2)}
-        write_status(paths["calibrated"], digest="d2" * 20, figures=flagged)
+        figures = {
+            "flagged_fraction": rng.uniform(0.05, 0.2), "calibration_source": "borrowed",
+            "tables": {"group": "2025-10-17T09:00:00", "date": "2025-10-17"},
+        }  # fmt: skip
+        write_status(paths["calibrated"], digest="d2" * 20, figures=figures)
     if state != "ok":
         reason = REJECTION if state == "files" else DIVERGED
         write_rejected_image(paths["images"], reason)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from contimg.apply import calibration_library, nearest_tables, spread_over
+from contimg.apply import calibration_library, nearest_tables, spread_over, strip_of
+from contimg.status import Rejected
 
 TABLES = [
     {"group": "early", "mid_mjd": 60000.2, "bcal": "e.bcal", "gcal": "e.gcal", "kcal": None},
@@ -47,3 +48,18 @@ def test_weights_of_averaged_integrations_go_back_to_their_integrations() -> Non
 def test_a_table_whose_path_casa_would_split_is_refused() -> None:
     with pytest.raises(ValueError, match="far away"):
         calibration_library({**TABLES[0], "bcal": "far away/e.bcal"})
+
+
+def test_a_group_gets_what_was_chosen_for_its_declination_or_the_reason() -> None:
+    here = {"declination_deg": 46.81, "groups": ["a"], "source": "own", "reason": ""}
+    moved = {"declination_deg": 48.3, "groups": [], "source": "", "reason": "nothing passed"}
+    choice = {"strips": [here, moved]}
+    assert strip_of(choice, 46.8104) == here
+    with pytest.raises(
+        Rejected, match=r"no calibration for declination 48\.300 deg: nothing passed"
+    ):
+        strip_of(choice, 48.3)
+    with pytest.raises(Rejected, match="nothing for declination 47"):
+        strip_of(choice, 47.0)
+    tracking = {"declination_deg": None, "groups": ["a"], "source": "own", "reason": ""}
+    assert strip_of({"strips": [tracking]}, None) == tracking

@@ -7,7 +7,15 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from synthetic_report import DIVERGED, NASTY, REJECTION, made_up_archive, made_up_date
+from synthetic_report import (
+    DIVERGED,
+    NASTY,
+    OFF_STRIP,
+    REJECTION,
+    WARNING,
+    made_up_archive,
+    made_up_date,
+)
 
 import report_archive
 import report_date
@@ -86,6 +94,8 @@ def test_the_page_tells_which_tables_serve(date):
     assert "The date's own tables passed" in shown
     assert "0555+398" in shown
     assert "2025-10-18T09:00:00" in shown and "not needed" in shown
+    assert "2025-10-17T09:00:00, borrowed from 2025-10-17" in shown
+    assert OFF_STRIP in shown and WARNING in shown and "1.118" in shown
 
 
 def test_antennas_without_a_bandpass_are_named(date):
