@@ -55,6 +55,9 @@ def main(
         largest = flagging["max_flagged_fraction"]
         if weights.flagged_fraction > largest:
             raise Rejected(f"{weights.flagged_fraction:.1%} flagged, {largest:.0%} allowed")
+        if weights.silent:
+            silent = " and ".join(weights.silent)
+            raise Rejected(f"all of {silent} is flagged, and Stokes I needs both polarizations")
     length_s = averaging["integrations"] * science.figures["integration_s"]
     write_status(
         status,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from contimg import solve
+from contimg.bandpass import fill_table
 from contimg.calibration_table import antenna_names
 from contimg.casa import load_casatasks
 from contimg.gates import gate
@@ -36,6 +37,7 @@ def main(
         table = folder / "table.bcal"
         solve.solve_bandpass(solve_ms, table, references, calibration, kcal, folder)
         figures = solve.quality(table, solve.present_antennas(solve_ms))
+        figures["filled_solutions"] = fill_table(table, calibration["bandpass"])
         digest = solve.publish(table, bcal)
     reason = gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)
     delay = {"kcal": read_status(kcal_status).digest} if kcal_status else {}

@@ -21,6 +21,8 @@ from contimg.status import Rejected
 
 ROWS_AT_A_TIME = 4096
 
+PARALLEL_HANDS = {5: "RR", 8: "LL", 9: "XX", 12: "YY"}
+
 SAME_DECLINATION_DEG = 1e-3
 """Declinations of a choice are rounded to this."""
 
@@ -41,6 +43,7 @@ class Weights:
     time : (n_integrations,) share of the unflagged weight, sum 1.
     freq : (n_chan,) share of the unflagged weight, sum 1.
     flagged_fraction : of the cross-correlations.
+    silent : names of the parallel hands that are flagged altogether.
     digest : of the set's visibilities, flags, weights and UVW.
     """
 
@@ -49,6 +52,7 @@ class Weights:
     time: NDArray[np.float64]
     freq: NDArray[np.float64]
     flagged_fraction: float
+    silent: tuple[str, ...]
     digest: str
 
 
@@ -203,6 +207,8 @@ def weighed(ms: Path) -> Weights:
     times, integration = np.unique(read_columns(ms, ["TIME"])["TIME"], return_inverse=True)
     freq_hz = channel_freq_hz(ms)
     by_time, by_channel = np.zeros(len(times)), np.zeros(len(freq_hz))
+    codes = read_columns(ms / "POLARIZATION", ["CORR_TYPE"])["CORR_TYPE"][0]
+    by_hand = np.zeros(len(codes))
     n_flagged = n_all = 0
     digest = Digest()
     with casacore.tables.table(str(ms), ack=False) as table:
@@ -216,6 +222,7 @@ def weighed(ms: Path) -> Weights:
             used = np.where(flag, np.float32(0), weight if spectrum else weight[:, None])
             both = used.sum(axis=2, dtype=float)
             by_channel += both.sum(axis=0)
+            by_hand += used.sum(axis=(0, 1), dtype=float)
             by_time += np.bincount(integration[rows], both.sum(axis=1), len(times))
             n_flagged, n_all = n_flagged + int(flag.sum()), n_all + flag.size
             data[flag] = 0
@@ -229,5 +236,6 @@ def weighed(ms: Path) -> Weights:
         by_time / total,
         by_channel / total,
         n_flagged / max(n_all, 1),
+        tuple(PARALLEL_HANDS[code] for code in codes[by_hand == 0] if code in PARALLEL_HANDS),
         digest.hex(),
     )

@@ -25,6 +25,8 @@ def gate(figures: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
     flagged, largest = figures["flagged_solutions"], calibration["max_flagged_solutions"]
     if flagged > largest:
         return f"{flagged:.0%} of solutions flagged, {largest:.0%} allowed"
+    if figures.get("unsolved_feeds"):
+        return f"no antenna has a solution for feed {figures['unsolved_feeds'][0]}"
     snr, smallest = figures.get("bandpass_snr"), calibration["min_median_snr"]
     if snr is not None and snr < smallest:
         return f"median S/N of the bandpass {snr:.1f}, {smallest} required"
@@ -84,7 +86,9 @@ def slopes(gain: NDArray[np.complexfloating], freq_hz: NDArray[np.float64]) -> N
     """
     n_trials = DELAYS_PER_CHANNEL * len(freq_hz)
     span_hz = np.ptp(freq_hz) * len(freq_hz) / max(len(freq_hz) - 1, 1)
-    delay_s = (np.arange(n_trials) - n_trials // 2) / (DELAYS_PER_CHANNEL * max(span_hz, 1.0))
+    # The smallest first: with few channels several delays are as good.
+    steps = np.arange(1, n_trials + 1) // 2 * (-1) ** np.arange(n_trials)
+    delay_s = steps / (DELAYS_PER_CHANNEL * max(span_hz, 1.0))
     trials = np.exp(2j * np.pi * delay_s[:, None] * (freq_hz - freq_hz.mean()))
     phasor = np.where(gain == 0, 0, gain / np.where(gain == 0, 1, np.abs(gain)))
     best = np.abs(np.einsum("dc,acp->adp", trials.conj(), phasor, optimize=True)).argmax(axis=1)

@@ -241,8 +241,9 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     """Unflagged fraction, and coherence with the model, of each antenna.
 
     The coherence is (|sum P|^2 - sum |P|^2) / ((n - 1) sum |P|^2) of P = V M* over blocks of n
-    channels in the middle integration, averaged over an antenna's baselines: 1 for the model
-    without noise, 0 for noise alone.
+    channels, averaged over an antenna's baselines: 1 for the model without noise, 0 for noise
+    alone. The least of the first, the middle and the last integration counts, so that an antenna
+    that dies within the group is found.
 
     Returns
     -------
@@ -251,21 +252,30 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     n = len(antenna_names(ms))
     ids = read_columns(ms, ["ANTENNA1", "ANTENNA2", "TIME"])
     times = np.unique(ids["TIME"])
+    least = np.full(n, np.inf)
     with casa_table(ms) as table:
         good = np.concatenate([(~flag).mean(axis=(0, 1)) for flag in by_rows(table, "FLAG")])
-        middle = np.flatnonzero(ids["TIME"] == times[len(times) // 2])
-        rows = {"startrow": int(middle[0]), "nrow": int(middle[-1] - middle[0] + 1)}
-        weight = ~table.getcol("FLAG", **rows)
-        product = table.getcol("DATA", **rows) * table.getcol("MODEL_DATA", **rows).conj() * weight
+        for time in times[sorted({0, len(times) // 2, len(times) - 1})]:
+            at = np.flatnonzero(ids["TIME"] == time)
+            share = coherence(table, int(at[0]), len(at))
+            least = np.minimum(
+                least, mean_by_antenna([ids[f"ANTENNA{end}"][at] for end in (1, 2)], share, n)
+            )
+    both = [ids["ANTENNA1"], ids["ANTENNA2"]]
+    return mean_by_antenna(both, good, n), least
+
+
+def coherence(table: Any, start: int, n_rows: int) -> NDArray[np.float64]:
+    """Coherence of each baseline of one integration, as `antenna_quality` defines it."""
+    rows = {"startrow": start, "nrow": n_rows}
+    weight = ~table.getcol("FLAG", **rows)
+    product = table.getcol("DATA", **rows) * table.getcol("MODEL_DATA", **rows).conj() * weight
     block = min(COHERENCE_BLOCK, product.shape[1])
     whole = product[:, : product.shape[1] // block * block]
     blocks = whole.reshape(whole.shape[0], -1, block, whole.shape[2])
     power = (np.abs(blocks) ** 2).sum(axis=(0, 1, 2))
     together = (np.abs(blocks.sum(axis=2)) ** 2).sum(axis=(0, 1))
-    share = (together - power) / np.maximum((block - 1) * power, 1e-30)
-    span = slice(rows["startrow"], rows["startrow"] + rows["nrow"])
-    both = (ids["ANTENNA1"], ids["ANTENNA2"])
-    return mean_by_antenna(both, good, n), mean_by_antenna([a[span] for a in both], share, n)
+    return (together - power) / np.maximum((block - 1) * power, 1e-30)
 
 
 def mean_by_antenna(
@@ -301,7 +311,8 @@ def quality(table: Path, present: NDArray[np.int64], parameter: str = "CPARAM") 
     Returns
     -------
     figures : flagged_solutions (fraction), median_snr of the unflagged, flagged_antennas (names
-        without any solution) and, of gains, amplitude {name: median over time, channel, pol}.
+        without any solution), unsolved_feeds (numbers from 1 of those that no antenna has a
+        solution for) and, of gains, amplitude {name: median over time, channel, pol}.
     """
     columns = read_columns(table, ["ANTENNA1", "FLAG", "SNR", parameter])
     rows = np.isin(columns["ANTENNA1"], present)
@@ -312,6 +323,7 @@ def quality(table: Path, present: NDArray[np.int64], parameter: str = "CPARAM") 
         "flagged_solutions": float(flag.mean()),
         "median_snr": float(np.median(snr[good])) if good.any() else 0.0,
         "flagged_antennas": [names[i] for i in present if not good[antenna == i].any()],
+        "unsolved_feeds": [int(feed) for feed in np.flatnonzero(~good.any(axis=(0, 1))) + 1],
     }
     if parameter == "CPARAM":
         size = np.abs(columns[parameter][rows])

@@ -20,6 +20,7 @@ RANDOM = np.random.default_rng(4)
     [
         ({"flagged_solutions": 0.5}, ""),
         ({"flagged_solutions": 0.6}, "60% of solutions flagged, 50% allowed"),
+        ({"flagged_solutions": 0.5, "unsolved_feeds": [2]}, "no antenna has a solution for feed 2"),
         ({"flagged_solutions": 0, "bandpass_snr": 9.9}, "S/N of the bandpass 9.9, 10 required"),
         ({"flagged_solutions": 0, "closure_phase_deg": 12.0}, "closure phase 12.0 deg, 10 deg"),
         (
