@@ -152,12 +152,12 @@ def choose(
     for declination in declinations_deg:
         source, tables, not_taken = tables_of_strip(date, declination, own, calibration)
         considered += not_taken
-        why_not = "" if tables else explained(considered)
+        why_not = "" if tables else explained(considered, calibration)
         strips.append(Strip(declination, source, [one.group for one in tables], why_not))
         chosen |= {one.group: one for one in tables}
     considered = list(dict.fromkeys(considered))
     if not chosen:
-        raise Rejected(f"no calibration for {date}: {explained(considered)}")
+        raise Rejected(f"no calibration for {date}: {explained(considered, calibration)}")
     in_time = sorted(chosen.values(), key=lambda one: one.mid_mjd)
     warnings = [f"{one.group}: {one.why}" for one in compared if one.verdict == "warning"]
     return Choice(strips, in_time, considered, compared, warnings)
@@ -211,7 +211,7 @@ def pinned(declinations_deg: Sequence[float | None], calibration: Mapping[str, A
     """
     tables, considered = passing([Path(prefix) for prefix in calibration["pinned_tables"]])
     if considered:
-        raise Rejected(f"pinned calibration tables: {explained(considered)}")
+        raise Rejected(f"pinned calibration tables: {explained(considered, calibration)}")
     tolerance, groups = calibration["strip_tolerance_deg"], [one.group for one in tables]
     strips = [Strip(declination, "pinned", groups) for declination in declinations_deg]
     warnings = [
@@ -343,8 +343,9 @@ def prefix_of(status: Path) -> Path:
     return status.with_name(status.name.removesuffix(".gcal.json"))
 
 
-def explained(considered: Sequence[Considered]) -> str:
+def explained(considered: Sequence[Considered], calibration: Mapping[str, Any]) -> str:
     """One line for people."""
     if not considered:
-        return "no calibrator was solved on it, and no earlier date has tables"
+        days = calibration["borrow_days"]
+        return f"no calibrator was solved on it, and no date of the {days} days before has tables"
     return "; ".join(f"{one.group}: {one.why_not}" for one in considered)

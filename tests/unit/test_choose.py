@@ -103,7 +103,7 @@ def test_nearest_earlier_date_lends_all_its_passing_tables() -> None:
 
 def test_later_dates_never_lend() -> None:
     publish("2025-10-20")
-    with pytest.raises(Rejected, match="no earlier date has tables"):
+    with pytest.raises(Rejected, match="no date of the 30 days before has tables"):
         choose(TODAY, [46.81], [], CALIBRATION)
 
 
