@@ -139,18 +139,19 @@ def solve_gains(
 ) -> Path:
     """Solve the one gain table that is carried to other hours: amplitude and mean phase.
 
-    Two solves on top of the bandpass: phases over `phase_solint`, which take out what changes
-    within the group, and amplitudes over `amplitude_solint` with those applied, so that they do
-    not decorrelate. The table published is the second with the mean phase of the first in each of
-    its intervals. The short phases serve their own group only and are not published: other hours
-    have others.
+    Two solves on top of the bandpass (mode "ap"): phases over `phase_solint`, which take out what
+    changes within the group, and amplitudes over `amplitude_solint` with those applied, so that
+    they do not decorrelate. The table published is the second with the mean phase of the first in
+    each of its intervals. The short phases serve their own group only and are not published: other
+    hours have others. Mode "p" solves phases alone, over `amplitude_solint`: the amplitudes are
+    the bandpass's.
 
     Parameters
     ----------
     ms : private set with MODEL_DATA.
     table : calibration table to write.
     references : reference antenna ids, best first.
-    options : phase_solint, amplitude_solint, min_snr.
+    options : mode, phase_solint, amplitude_solint, min_snr.
     bcal, kcal : bandpass and delays (or None) that are on the data.
     scratch : folder for intermediate sets and tables.
 
@@ -161,6 +162,10 @@ def solve_gains(
     phases, band = scratch / "phases.g", scratch / "gains.ms"
     min_snr = options["min_snr"]
     sum_over_band(ms, band, options["phase_solint"], band_response(ms, bcal, kcal))
+    if options["mode"] == "p":
+        long = options["amplitude_solint"]
+        solve_phases(band, table, references, Applied(), solint=long, min_snr=min_snr)
+        return band
     solve_phases(band, phases, references, Applied(), solint="int", min_snr=min_snr)
     solve_phases(
         band, table, references, Applied().plus(phases, "nearest"),
