@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from contimg import solve
-from contimg.calibration_table import antenna_names
+from contimg.calibration_table import antenna_names, phases_in_time
 from contimg.casa import load_casatasks
 from contimg.closure import (
     closure_amplitude,
@@ -47,6 +47,9 @@ def main(
         figures = solve.quality(table, solve.present_antennas(solve_ms))
         digest = solve.publish(table, gcal)
         ratio = corrected_over_model(band, gcal)
+        if options["mode"] == "ap":
+            short = phases_in_time(folder / solve.SHORT_PHASES)
+            figures["short_phases"] = {"solint": options["phase_solint"], **short}
     figures["closure_phase_deg"] = closure_phase_deg(ratio)
     figures["closure_amplitude"] = closure_amplitude(ratio)
     figures["residual_phase_deg"] = residual_phase_deg(ratio)

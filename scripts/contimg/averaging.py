@@ -73,19 +73,20 @@ def append_average(
     _, first, row = np.unique(both, axis=1, return_index=True, return_inverse=True)
     row, n = row.reshape(-1), len(first)
     count = np.bincount(row)
+    order = np.argsort(row, kind="stable")
+    starts = np.cumsum(count) - count
 
     def total(one: NDArray) -> NDArray:
-        found = np.zeros((n, *one.shape[1:]), dtype=np.result_type(one.dtype, np.float64))
-        np.add.at(found, row, one)
-        return found
+        return np.add.reduceat(one[order], starts, axis=0)
 
-    shape = (len(rows), -1, channels, values["DATA"].shape[-1])
+    def binned(one: NDArray) -> NDArray:
+        return total(np.add.reduce([one[:, start::channels] for start in range(channels)]))
+
     spectrum = values.get("WEIGHT_SPECTRUM", values["WEIGHT"][:, None])
-    weight = np.where(values["FLAG"], 0, spectrum)
-    power = total(weight.reshape(shape).sum(axis=2))
-    cross = total((weight * values["DATA"]).reshape(shape).sum(axis=2))
+    weight = np.where(values["FLAG"], np.float32(0), spectrum)
+    power, cross = binned(weight), binned(weight * values["DATA"])
     # Where all is flagged the weights that it would have had stand, as in any set.
-    would_be = total(np.broadcast_to(spectrum, weight.shape).reshape(shape).sum(axis=2))
+    would_be = binned(np.broadcast_to(spectrum, weight.shape))
     whole = np.median(would_be, axis=1)
     columns = {
         "DATA": (cross / np.where(power > 0, power, 1)).astype(np.complex64),

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 N_REFERENCES = 5
 """Reference antennas that CASA may fall back on."""
 
+SHORT_PHASES = "phases.g"
+"""Name of the table of phases that `solve_gains` leaves in its scratch folder (mode "ap")."""
+
 MIN_UNFLAGGED = 0.5
 """A reference antenna has at least this share of the best antenna's unflagged data."""
 
@@ -157,9 +160,9 @@ def solve_gains(
 
     Returns
     -------
-    The set summed over the band that was solved on, in `scratch`.
+    The set summed over the band that was solved on, in `scratch`, beside `SHORT_PHASES`.
     """
-    phases, band = scratch / "phases.g", scratch / "gains.ms"
+    phases, band = scratch / SHORT_PHASES, scratch / "gains.ms"
     min_snr = options["min_snr"]
     sum_over_band(ms, band, options["phase_solint"], band_response(ms, bcal, kcal))
     if options["mode"] == "p":
@@ -262,7 +265,7 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
         good = np.concatenate([(~flag).mean(axis=(0, 1)) for flag in by_rows(table, "FLAG")])
         for time in times[sorted({0, len(times) // 2, len(times) - 1})]:
             at = np.flatnonzero(ids["TIME"] == time)
-            share = coherence(table, int(at[0]), len(at))
+            share = baseline_coherence(table, int(at[0]), len(at))
             least = np.minimum(
                 least, mean_by_antenna([ids[f"ANTENNA{end}"][at] for end in (1, 2)], share, n)
             )
@@ -270,7 +273,7 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return mean_by_antenna(both, good, n), least
 
 
-def coherence(table: Any, start: int, n_rows: int) -> NDArray[np.float64]:
+def baseline_coherence(table: Any, start: int, n_rows: int) -> NDArray[np.float64]:
     """Coherence of each baseline of one integration, as `antenna_quality` defines it."""
     rows = {"startrow": start, "nrow": n_rows}
     weight = ~table.getcol("FLAG", **rows)

@@ -169,6 +169,10 @@ def write_solutions(
         figures={
             "reference_antennas": ["23", "31", "7"], "calibrator": "0555+398",
             "flagged_solutions": 0.12, "median_snr": 84.2, "closure_phase_deg": 2.1,
+            "flagged_antennas": ["2"], "short_phases": {
+                "solint": "30s", "mjd": [60967.1, 60967.101],
+                "deg": {"1": [[-179.0, 20.0], [170.0, None]], "3": [[5.0, 6.0], [7.0, 8.0]]},
+            },
         },
     )  # fmt: skip
     reason = "62 % of the present antennas' solutions are flagged, 50 % is the limit"
@@ -188,12 +192,14 @@ def write_cal_table(path: Path, gain: np.ndarray, flag: np.ndarray, freq_hz: np.
     scalars = [makescacoldesc("TIME", 0.0), makescacoldesc("ANTENNA1", 0)]
     arrays = [makearrcoldesc("CPARAM", 0j, ndim=2, valuetype="complex")]
     arrays.append(makearrcoldesc("FLAG", False, ndim=2))
+    arrays.append(makearrcoldesc("SNR", 0.0, ndim=2, valuetype="float"))
     with table(str(path), maketabdesc(scalars + arrays), nrow=n_antennas * n_times, ack=False) as t:
         antenna, time = np.divmod(np.arange(n_antennas * n_times), n_times)
         t.putcol("TIME", 86400.0 * 60967 + 30.0 * time)
         t.putcol("ANTENNA1", antenna)
         t.putcol("CPARAM", gain.reshape(-1, *gain.shape[2:]))
         t.putcol("FLAG", flag.reshape(-1, *flag.shape[2:]))
+        t.putcol("SNR", 80 * np.abs(gain).reshape(-1, *gain.shape[2:]).astype(np.float32))
     names = maketabdesc([makescacoldesc("NAME", "")])
     with table(str(path / "ANTENNA"), names, nrow=n_antennas, ack=False) as t:
         t.putcol("NAME", [str(number + 1) for number in range(n_antennas)])

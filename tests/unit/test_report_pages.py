@@ -98,6 +98,13 @@ def test_the_page_tells_which_tables_serve(date):
     assert OFF_STRIP in shown and WARNING in shown and "1.118" in shown
 
 
+def test_solutions_are_drawn_with_their_snr_flags_and_phases_in_time(date):
+    content = date.read_text()
+    for alt in ("S/N and flags of the solutions", "Phase of each antenna against time"):
+        assert content.count(f'alt="{alt}"') == 1
+    assert "1.4 min across each panel" in visible(date)
+
+
 def test_antennas_without_a_bandpass_are_named(date):
     assert re.search(r"Antennas without a bandpass[^()]*\(1\)\s+2\s", visible(date))
 
