@@ -61,6 +61,7 @@ def snr_and_flags(
             place + 0.35 * (pol - (share.shape[1] - 1) / 2), share[:, pol], 0.35, color=colour
         )
     upper.set(ylabel="S/N", yscale="log")
+    figures.plain_numbers(upper.yaxis)
     lower.set(ylabel="flagged (%)", ylim=(0, 100), xlabel="antenna")
     lower.set_xlim(-0.8, len(antennas) - 0.2)
     step = 1 + len(antennas) // 120
