@@ -94,7 +94,7 @@ def test_the_page_tells_which_tables_serve(date):
     assert "The date's own tables passed" in shown
     assert "0555+398" in shown
     assert "2025-10-18T09:00:00" in shown and "not needed" in shown
-    assert "2025-10-17T09:00:00, borrowed from 2025-10-17" in shown
+    assert "borrowed from 2025-10-17, 09:00:00" in shown
     assert OFF_STRIP in shown and WARNING in shown and "1.118" in shown
 
 

@@ -11,7 +11,7 @@ import pytest
 from bad_input import make_files, observations, raw_groups
 
 from conftest import ROOT, snakemake
-from contimg.calibration_table import channel_freq_hz, read_bandpass, read_columns
+from contimg.calibration_table import channel_freq_hz, read_bandpass, read_columns, read_gains
 from simulator.corruption import bandpass
 from workflow import SMALL, made_once, status
 
@@ -133,27 +133,31 @@ def test_without_a_calibrator_in_thirty_days_the_date_is_rejected(dates: Path) -
     assert (found["status"], found["reason"]) == ("rejected", reason)
 
 
-def test_filled_channels_are_the_simulated_bandpass(dates: Path, tmp_path: Path) -> None:
+def test_filled_channels_and_phases_alone_give_the_simulated_gains(
+    dates: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(dates, folder)
     filling = tmp_path / "fill.yaml"
-    filling.write_text("calibration: {bandpass: {fill: polynomial}}\n")
+    filling.write_text("calibration: {bandpass: {fill: polynomial}, gains: {mode: p}}\n")
     group = groups_of(FIRST)[CALIBRATOR]
     bcal = folder / f"cal/{FIRST}/{group}.bcal"
-    snakemake(folder, "--", f"cal/{FIRST}/{group}.bcal.json", configs=[*CONFIGS, filling])
+    snakemake(folder, "--", f"cal/{FIRST}/{group}.gcal.json", configs=[*CONFIGS, filling])
+    gains = read_gains(bcal.with_suffix(".gcal"))
+    # Phases alone were asked for: the amplitudes are the bandpass's.
+    np.testing.assert_allclose(np.abs(gains.gain[~gains.flag]), 1, atol=1e-6)
     observed = observations(FIRST, CONFIGS)[CALIBRATOR]
     table = read_bandpass(bcal)
     numbers = [table.antennas.index(f"DSA-{each:03d}") for each in observed.array.recorded_stations]
     live = observed.array.live
-    gain, flag = table.gain[numbers][live], table.flag[numbers][live]
+    gain, flag = (table.gain * gains.gain)[numbers][live], table.flag[numbers][live]
     assert not flag.any()
     # A Measurement Set holds the conjugates of the raw visibilities.
     true = bandpass(observed.array, observed.simulation, channel_freq_hz(bcal))[live].conj()
     true = true * observed.gains[:, live].mean(axis=0)[:, None, :].conj()
     lost = np.isin(15 - np.arange(32) // 2, MISSING)
-    # The gains have each antenna's mean phase, and all phases are the reference antenna's off.
+    # All phases are the reference antenna's off.
     ratio = gain / true
-    ratio /= np.exp(1j * np.angle(ratio[:, ~lost].mean(axis=1, keepdims=True)))
     ratio /= np.exp(1j * np.angle(ratio.mean(axis=0)))
     assert status(Path(f"{bcal}.json"))["figures"]["filled_solutions"] == pytest.approx(
         4 / 32 * 15 / len(table.antennas), rel=0.01

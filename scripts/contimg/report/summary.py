@@ -129,8 +129,9 @@ def tables_of(figures: Mapping[str, Any]) -> str:
     source = figures.get("calibration_source", "")
     if not tables:
         return ""
-    said = {"own": "own", "borrowed": f"borrowed from {tables['date']}"}.get(source, source)
-    return f"{tables['group']}, {said}" if said else str(tables["group"])
+    date, time = tables["group"].split("T")
+    said = {"own": "own", "": "tables"}.get(source, f"{source} from {date}")
+    return f"{said}, {time}"
 
 
 def stage_of_index(entry: Mapping[str, Any]) -> Stage:
