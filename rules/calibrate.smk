@@ -174,7 +174,7 @@ rule choose_calibration:
         runtime=growing(10),
     params:
         date="{date}",
-        declination_deg=lambda wildcards: inventory.declination_deg(wildcards.date),
+        declinations_deg=lambda wildcards: inventory.declinations_deg(wildcards.date),
         calibration=config["calibration"],
         code=code("choose_calibration"),
     message:

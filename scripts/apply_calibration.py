@@ -47,7 +47,9 @@ def main(
     beam: the block of the configuration (on the command line YAML text).
     """
     science, choice = require_ok(ms_status), require_ok(calibration_status)
-    tables = apply.nearest_tables(choice.figures["tables"], science.figures["mid_mjd"])
+    strip = apply.strip_of(choice.figures, science.figures.get("apparent_dec_deg"))
+    fitting = [one for one in choice.figures["tables"] if one["group"] in strip["groups"]]
+    tables = apply.nearest_tables(fitting, science.figures["mid_mjd"])
     apply.check_tables(tables, ms)
     with written_whole(calibrated_ms) as temporary:
         paths = apply.paths_of(tables)
@@ -55,6 +57,9 @@ def main(
         largest = flagging["max_flagged_fraction"]
         if weights.flagged_fraction > largest:
             raise Rejected(f"{weights.flagged_fraction:.1%} flagged, {largest:.0%} allowed")
+        if weights.silent:
+            silent = " and ".join(weights.silent)
+            raise Rejected(f"all of {silent} is flagged, and Stokes I needs both polarizations")
         imaged = figures_of(science.figures, weights, averaging)
         sky = sky_of(imaged, catalog, drift, beam)
         logger.info("%d sources' changes are subtracted", len(sky.lmn))
@@ -68,7 +73,7 @@ def main(
             **imaged,
             "drift": {"n_sources": len(sky.lmn), **drift, "digest": sky.digest()},
             "tables": tables,
-            "calibration_source": choice.figures["source"],
+            "calibration_source": strip["source"],
             "calibration_date": tables["date"],
         },
     )

@@ -14,16 +14,17 @@ def main(
     solutions: list[Path],
     status: Path,
     date: str,
-    declination_deg: float | None,
+    declinations_deg: list[float | None],
     calibration: dict[str, Any],
 ) -> None:
     """Write the choice as a status file.
 
-    solutions: status files of the date's own gain tables; date: YYYY-MM-DD; declination_deg:
-    apparent declination of the pointing; calibration: the configuration's block (on the command
-    line YAML text). Earlier dates' tables are looked for in cal/ of the working directory.
+    solutions: status files of the date's own gain tables; date: YYYY-MM-DD; declinations_deg:
+    apparent declinations of the date's groups, each once; calibration: the configuration's block
+    (both on the command line as YAML text). Earlier dates' tables are looked for in cal/ of the
+    working directory.
     """
-    choice = choose(date, declination_deg, solutions, calibration)
+    choice = choose(date, declinations_deg, solutions, calibration)
     write_status(
         status,
         digest=digest_of_value([one.digests for one in choice.tables]),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from contimg.averaging import averaged_freq_hz, copy_averaged
 from contimg.beam import dish_of
-from contimg.calibration_table import channel_freq_hz
 from contimg.catalog import read_sources
 from contimg.digests import digest_of_arrays
 from contimg.flux_standards import PINNED, standard_sources
@@ -42,7 +42,8 @@ def main(
     blocks of the configuration (on the command line YAML text).
     """
     science = require_ok(ms_status)
-    freq_hz = channel_freq_hz(ms)
+    average = calibration["average"]
+    freq_hz = averaged_freq_hz(ms, average["channels"])
     with scratch_folder(scratch, 0, solve_ms) as folder:
         sky = sky_around(ms, calibrator, calibration, catalog, folder)
     pointings = np.array(science.figures["pointing"])
@@ -57,7 +58,10 @@ def main(
     lmn = apparent_cosines(sky.ra_deg, sky.dec_deg, centre, science.figures["mid_mjd"])
     logger.info("%d sources around %s", len(lmn), calibrator["name"])
     with written_whole(solve_ms) as temporary:
-        copy_without_autos(ms, temporary)
+        if average["channels"] * average["integrations"] > 1:
+            copy_averaged(ms, temporary, average["channels"], average["integrations"])
+        else:
+            copy_without_autos(ms, temporary)
         digest = fill_model(temporary, lmn, freq_hz, apparent_jy)
     flux_jy = sky.flux_jy[:, 0].mean()
     apparent = np.mean([apparent_jy(mjd)[:, 0].mean() for mjd in integrations])
@@ -85,8 +89,9 @@ def sky_around(
     catalog: Path,
     scratch: Path,
 ) -> Sky:
-    """The calibrator with its neighbours in the field's catalogue."""
-    freq_hz = channel_freq_hz(ms)
+    """The calibrator with its neighbours in the field's catalogue, in the averaged channels."""
+    channels = calibration["average"]["channels"]
+    freq_hz = averaged_freq_hz(ms, channels)
     neighbours = read_sources(
         catalog,
         *phase_centre_deg(ms),
@@ -98,7 +103,8 @@ def sky_around(
     if calibrator.get("standard"):
         standard = calibrator["standard"]
         name = standard_sources(*position)[0] or calibrator["name"]
-        spectrum = standard_flux_jy(ms, name, position, standard, scratch)
+        of_channels = standard_flux_jy(ms, name, position, standard, scratch)
+        spectrum = of_channels.reshape(-1, channels).mean(axis=1)
     return model_sky(calibrator, neighbours, freq_hz, spectrum)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contimg.calibration_table import read_bandpass, read_gains
+from contimg.calibration_table import antenna_names, read_bandpass, read_gains, read_snr
 from contimg.catalog import read_sources
 from contimg.digests import digest_of_file
 from contimg.report import date as content
 from contimg.report import figures, thumbnails
-from contimg.report.pages import Picture, link, write_page
+from contimg.report import solutions as solution_plotting
+from contimg.report.pages import Picture, Plot, link, write_page
 from contimg.report.summary import GroupRow, group_rows
 from contimg.script import run
 from contimg.status import REJECTED_NOTE, Rejected, Status, plain, read_status
@@ -99,11 +100,33 @@ def solution(
         plots, unsolved = content.bandpass_plots(
             table.antennas, table.freq_hz, table.gain, table.flag
         )
+    found = read_status(status)
     if not (gain / REJECTED_NOTE).exists():
         table = read_gains(gain)
         plots = [*plots, content.gains_plot(table.antennas, table.gain, table.flag)]
-    found = read_status(status)
+        plots += solution_plots(bandpass, gain, found)
     return content.Solution(group, ", ".join(names), found, plots, unsolved, found.reason)
+
+
+def solution_plots(bandpass: Path, gain: Path, status: Status) -> list[Plot]:
+    """Draw S/N and flags of the solutions, and the phases within the group."""
+    snr, flag = {}, {}
+    for kind, path in (("bandpass", bandpass), ("gains", gain)):
+        snr[kind], flag[kind] = read_snr(path)
+    # Slots of the array without baselines are flagged too, and are not among these.
+    dead = status.figures.get("flagged_antennas", [])
+    solved = ~flag["bandpass"].all(axis=(1, 2))
+    names = antenna_names(bandpass)
+    rows = [row for row, name in enumerate(names) if solved[row] or name in dead]
+    drawn = [
+        solution_plotting.quality_plot(
+            [names[row] for row in rows],
+            {kind: values[rows] for kind, values in snr.items()},
+            {kind: values[rows] for kind, values in flag.items()},
+        ),
+        solution_plotting.phases_plot(status.figures.get("short_phases", {})),
+    ]
+    return [one for one in drawn if one]
 
 
 def tiles(

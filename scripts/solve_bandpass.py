@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from contimg import solve
+from contimg.bandpass import fill_table
 from contimg.calibration_table import antenna_names
 from contimg.casa import load_casatasks
+from contimg.gates import gate
 from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.status import read_status, reject_directory, require_ok, write_status
@@ -36,8 +38,9 @@ def main(
         table = folder / "table.bcal"
         solve.solve_bandpass(solve_ms, table, references, calibration, kcal, folder, threads)
         figures = solve.quality(table, solve.present_antennas(solve_ms))
+        figures["filled_solutions"] = fill_table(table, calibration["bandpass"])
         digest = solve.publish(table, bcal)
-    reason = solve.gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)
+    reason = gate({**figures, "bandpass_snr": figures["median_snr"]}, calibration)
     delay = {"kcal": read_status(kcal_status).digest} if kcal_status else {}
     write_status(
         status,

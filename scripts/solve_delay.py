@@ -6,6 +6,7 @@ from typing import Any
 from contimg import solve
 from contimg.calibration_table import antenna_names
 from contimg.casa import load_casatasks
+from contimg.gates import gate
 from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.status import reject_directory, require_ok, write_status
@@ -33,7 +34,7 @@ def main(
         solve.solve_delays(solve_ms, table, calibration["delay"], references)
         figures = solve.quality(table, solve.present_antennas(solve_ms), "FPARAM")
         digest = solve.publish(table, kcal)
-    reason = solve.gate(figures, calibration)
+    reason = gate(figures, calibration)
     write_status(
         status,
         status="rejected" if reason else "ok",

@@ -4,9 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from contimg import solve
-from contimg.calibration_table import antenna_names
+from contimg.calibration_table import antenna_names, phases_in_time
 from contimg.casa import load_casatasks
-from contimg.closure import closure_phase_deg, corrected_over_model, residual_phase_deg
+from contimg.closure import (
+    closure_amplitude,
+    closure_phase_deg,
+    corrected_over_model,
+    residual_phase_deg,
+)
+from contimg.gates import gate
 from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.status import read_status, reject_directory, require_ok, write_status
@@ -41,9 +47,13 @@ def main(
         figures = solve.quality(table, solve.present_antennas(solve_ms))
         digest = solve.publish(table, gcal)
         ratio = corrected_over_model(band, gcal)
+        if options["mode"] == "ap":
+            short = phases_in_time(folder / solve.SHORT_PHASES)
+            figures["short_phases"] = {"solint": options["phase_solint"], **short}
     figures["closure_phase_deg"] = closure_phase_deg(ratio)
+    figures["closure_amplitude"] = closure_amplitude(ratio)
     figures["residual_phase_deg"] = residual_phase_deg(ratio)
-    reason = solve.gate(figures, calibration)
+    reason = gate(figures, calibration)
     delay = {"kcal": read_status(kcal_status).digest} if kcal_status else {}
     write_status(
         status,

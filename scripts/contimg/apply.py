@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contimg.calibration_table import require_same_antennas, table_digest
+from contimg.status import Rejected
+
+SAME_DECLINATION_DEG = 1e-3
+"""Declinations of a choice are rounded to this."""
 
 
 def nearest_tables(tables: Sequence[Mapping[str, Any]], mid_mjd: float) -> Mapping[str, Any]:
@@ -19,6 +23,33 @@ def nearest_tables(tables: Sequence[Mapping[str, Any]], mid_mjd: float) -> Mappi
     mid_mjd : middle of the group.
     """
     return min(tables, key=lambda one: (abs(one["mid_mjd"] - mid_mjd), one["mid_mjd"]))
+
+
+def strip_of(choice: Mapping[str, Any], declination_deg: float | None) -> Mapping[str, Any]:
+    """Return what was chosen for a group's declination: an entry of `strips`.
+
+    Parameters
+    ----------
+    choice : figures of calibration.json.
+    declination_deg : apparent declination of the group; None of a telescope that tracks.
+
+    Raises
+    ------
+    Rejected
+        When no tables serve its declination.
+    """
+    own = [one for one in choice["strips"] if one["declination_deg"] == declination_deg]
+    if declination_deg is not None:
+        known = [one for one in choice["strips"] if one["declination_deg"] is not None]
+        distance = [abs(one["declination_deg"] - declination_deg) for one in known]
+        own = [one for one, off in zip(known, distance, strict=True) if off <= SAME_DECLINATION_DEG]
+    if not own:
+        raise Rejected(f"calibration.json has nothing for declination {declination_deg} deg")
+    if not own[0]["groups"]:
+        raise Rejected(
+            f"no calibration for declination {declination_deg:.3f} deg: {own[0]['reason']}"
+        )
+    return own[0]
 
 
 def paths_of(tables: Mapping[str, Any]) -> dict[str, Path]:

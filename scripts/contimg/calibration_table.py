@@ -177,6 +177,33 @@ def read_gains(path: Path) -> Gains:
     return Gains(names, mjd, gain[:, :, 0], flag[:, :, 0])
 
 
+def phases_in_time(path: Path) -> dict[str, Any]:
+    """Return the phases of a gain table as a status file holds them.
+
+    Returns
+    -------
+    mjd : (n_times,); deg : by antenna, (n_times, n_pol) to 0.1 deg, NaN where flagged. Antennas
+        without any solution are left out.
+    """
+    gains = read_gains(path)
+    deg = np.round(np.degrees(np.angle(gains.gain)).astype(float), 1)
+    deg[gains.flag] = np.nan
+    solved = np.flatnonzero(~gains.flag.all(axis=(1, 2)))
+    return {"mjd": gains.mjd, "deg": {gains.antennas[row]: deg[row] for row in solved}}
+
+
+def read_snr(path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Read S/N and flags of a table: (n_antennas, n_times x n_chan, n_pol); 0 and flagged: none."""
+    columns = read_columns(path, ["TIME", "ANTENNA1", "SNR", "FLAG"])
+    times, interval = np.unique(columns["TIME"], return_inverse=True)
+    shape = (len(antenna_names(path)), len(times), *columns["SNR"].shape[1:])
+    snr, flag = np.zeros(shape, dtype=np.float32), np.ones(shape, dtype=bool)
+    snr[columns["ANTENNA1"], interval] = columns["SNR"]
+    flag[columns["ANTENNA1"], interval] = columns["FLAG"]
+    merged = (shape[0], -1, shape[-1])
+    return snr.reshape(merged), flag.reshape(merged)
+
+
 def solutions(
     path: Path,
 ) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[Any], NDArray[np.bool_]]:

@@ -2,15 +2,17 @@
 
 Tables live at cal/DATE/GROUP.{bcal,gcal,kcal} below the working directory, a status file beside
 each. What earlier dates have published is looked up when the choice is made, and the choice
-holds the tables' digests.
+holds the tables' digests. The choice is made for each declination that the dishes stood at.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date as calendar_date
 from pathlib import Path
 from typing import Any
 
+from contimg.calibration_table import read_bandpass
+from contimg.gates import bandpass_change, judged_change
 from contimg.status import Rejected, Status, read_status
 
 CALIBRATION = Path("cal")
@@ -51,27 +53,74 @@ class Considered:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A bandpass of the date beside the previous one of its strip.
+
+    Attributes
+    ----------
+    group : of the date's own table.
+    previous : group, date and digest of the bandpass before it.
+    change : figures of `contimg.gates.bandpass_change`, or None.
+    verdict : "", warning or refused.
+    why : of the verdict.
+    """
+
+    group: str
+    previous: dict[str, str]
+    change: dict[str, Any] | None
+    verdict: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What serves the groups of one declination.
+
+    Attributes
+    ----------
+    declination_deg : apparent; None where the telescope tracks.
+    source : own, borrowed or pinned; "" when nothing serves.
+    groups : whose tables serve.
+    reason : why nothing serves, or "".
+    """
+
+    declination_deg: float | None
+    source: str
+    groups: list[str]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Choice:
     """What serves a date.
 
     Attributes
     ----------
-    source : own, borrowed or pinned.
-    tables : ordered by time.
+    strips : one a declination of the date's groups.
+    tables : of all strips, ordered by time.
     considered : what was looked at and not taken.
+    compared : own bandpasses beside the previous ones.
+    warnings : a line each.
     """
 
-    source: str
+    strips: list[Strip]
     tables: list[Tables]
-    considered: list[Considered]
+    considered: list[Considered] = field(default_factory=list)
+    compared: list[Compared] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def source(self) -> str:
+        """own, borrowed or pinned; "own and borrowed" where strips differ."""
+        return " and ".join(sorted({one.source for one in self.strips if one.source})[::-1])
 
     def figures(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"source": self.source, **asdict(self)}
 
 
 def choose(
     date: str,
-    declination_deg: float | None,
+    declinations_deg: Sequence[float | None],
     solutions: Sequence[Path],
     calibration: Mapping[str, Any],
 ) -> Choice:
@@ -80,39 +129,98 @@ def choose(
     Parameters
     ----------
     date : YYYY-MM-DD.
-    declination_deg : apparent declination of the date's pointing, or None.
+    declinations_deg : apparent declinations of the date's groups, each once; None of a telescope
+        that tracks, whose groups all of the date's own tables serve.
     solutions : status files of the date's own gain tables.
-    calibration : the configuration's block: pinned_tables, borrow_days, strip_tolerance_deg.
+    calibration : the configuration's block: pinned_tables, borrow_days, strip_tolerance_deg,
+        previous_bandpass.
 
     Raises
     ------
     Rejected
-        When nothing fits; the reason lists what was considered.
+        When nothing fits any of its groups; the reason lists what was considered.
     """
     if calibration["pinned_tables"]:
-        return pinned(calibration["pinned_tables"])
-    tables, considered = passing([prefix_of(path) for path in solutions])
-    if tables:
-        return Choice("own", tables, considered)
-    tables, not_borrowed = borrowed(date, declination_deg, calibration)
-    considered += not_borrowed
-    if not tables:
-        raise Rejected(f"no calibration for {date}: {explained(considered)}")
-    return Choice("borrowed", tables, considered)
+        return pinned(declinations_deg, calibration)
+    own, considered = passing([prefix_of(path) for path in solutions])
+    compared = [one for tables in own if (one := beside_previous(tables, calibration))]
+    refused = {one.group: one.why for one in compared if one.verdict == "refused"}
+    own = [one for one in own if one.group not in refused]
+    considered += [Considered(group, date, why) for group, why in refused.items()]
+    strips: list[Strip] = []
+    chosen: dict[str, Tables] = {}
+    for declination in declinations_deg:
+        source, tables, not_taken = tables_of_strip(date, declination, own, calibration)
+        considered += not_taken
+        why_not = "" if tables else explained(considered, calibration)
+        strips.append(Strip(declination, source, [one.group for one in tables], why_not))
+        chosen |= {one.group: one for one in tables}
+    considered = list(dict.fromkeys(considered))
+    if not chosen:
+        raise Rejected(f"no calibration for {date}: {explained(considered, calibration)}")
+    in_time = sorted(chosen.values(), key=lambda one: one.mid_mjd)
+    warnings = [f"{one.group}: {one.why}" for one in compared if one.verdict == "warning"]
+    return Choice(strips, in_time, considered, compared, warnings)
 
 
-def pinned(prefixes: Sequence[str]) -> Choice:
-    """Take the tables that the configuration names, as cal/DATE/GROUP.
+def tables_of_strip(
+    date: str, declination_deg: float | None, own: Sequence[Tables], calibration: Mapping[str, Any]
+) -> tuple[str, list[Tables], list[Considered]]:
+    """Return source and tables that serve one declination, and what was considered for it."""
+    tolerance = calibration["strip_tolerance_deg"]
+    considered, fitting = [], []
+    for tables in own:
+        why_not = ""
+        if declination_deg is not None:
+            why_not = off_strip(tables, declination_deg, tolerance)
+        if why_not:
+            considered.append(Considered(tables.group, tables.date, why_not))
+        else:
+            fitting.append(tables)
+    if fitting:
+        return "own", fitting, considered
+    fitting, not_borrowed = borrowed(date, declination_deg, calibration)
+    return "borrowed" if fitting else "", fitting, considered + not_borrowed
+
+
+def beside_previous(own: Tables, calibration: Mapping[str, Any]) -> Compared | None:
+    """Compare a bandpass with that of the nearest earlier date of its strip, if there is one.
+
+    Of that date's several, with the one at the nearest hour.
+    """
+    earlier, _ = borrowed(own.date, own.declination_deg, calibration)
+    if not earlier:
+        return None
+    nearest = min(earlier, key=lambda one: abs((own.mid_mjd - one.mid_mjd + 0.5) % 1 - 0.5))
+    change = bandpass_change(read_bandpass(Path(own.bcal)), read_bandpass(Path(nearest.bcal)))
+    previous = {"group": nearest.group, "date": nearest.date, "digest": nearest.digests["bcal"]}
+    verdict, why = judged_change(change, calibration["previous_bandpass"])
+    why = why and f"the bandpass differs from that of {nearest.group}: {why}"
+    return Compared(own.group, previous, change, verdict, why)
+
+
+def pinned(declinations_deg: Sequence[float | None], calibration: Mapping[str, Any]) -> Choice:
+    """Take the tables that the configuration names, as cal/DATE/GROUP, for every declination.
+
+    One of another strip draws a warning: the user's word stands.
 
     Raises
     ------
     Rejected
         When one of them is missing or did not pass: a pinned table is never replaced.
     """
-    tables, considered = passing([Path(prefix) for prefix in prefixes])
+    tables, considered = passing([Path(prefix) for prefix in calibration["pinned_tables"]])
     if considered:
-        raise Rejected(f"pinned calibration tables: {explained(considered)}")
-    return Choice("pinned", tables, [])
+        raise Rejected(f"pinned calibration tables: {explained(considered, calibration)}")
+    tolerance, groups = calibration["strip_tolerance_deg"], [one.group for one in tables]
+    strips = [Strip(declination, "pinned", groups) for declination in declinations_deg]
+    warnings = [
+        f"pinned tables of {one.group} serve declination {declination:.3f} deg: {why_not}"
+        for declination in declinations_deg
+        for one in tables
+        if declination is not None and (why_not := off_strip(one, declination, tolerance))
+    ]
+    return Choice(strips, tables, warnings=warnings)
 
 
 def borrowed(
@@ -122,7 +230,9 @@ def borrowed(
     considered: list[Considered] = []
     for earlier in earlier_dates(date, calibration["borrow_days"]):
         statuses = sorted((CALIBRATION / earlier).glob("*.gcal.json"))
-        found, not_passing = passing([prefix_of(path) for path in statuses])
+        prefixes = [prefix_of(path) for path in statuses]
+        refused = refused_on(earlier)
+        found, not_passing = passing([one for one in prefixes if one.name not in refused])
         considered += not_passing
         fitting = []
         for tables in found:
@@ -134,6 +244,13 @@ def borrowed(
         if fitting:
             return fitting, considered
     return [], considered
+
+
+def refused_on(date: str) -> list[str]:
+    """Groups whose tables a date's own choice refused, for its bandpass: they are never lent."""
+    path = CALIBRATION / date / "calibration.json"
+    compared = read_status(path).figures.get("compared", []) if path.is_file() else []
+    return [one["group"] for one in compared if one["verdict"] == "refused"]
 
 
 def earlier_dates(date: str, days: float) -> list[str]:
@@ -226,8 +343,9 @@ def prefix_of(status: Path) -> Path:
     return status.with_name(status.name.removesuffix(".gcal.json"))
 
 
-def explained(considered: Sequence[Considered]) -> str:
+def explained(considered: Sequence[Considered], calibration: Mapping[str, Any]) -> str:
     """One line for people."""
     if not considered:
-        return "no calibrator was solved on it, and no earlier date has tables"
+        days = calibration["borrow_days"]
+        return f"no calibrator was solved on it, and no date of the {days} days before has tables"
     return "; ".join(f"{one.group}: {one.why_not}" for one in considered)

@@ -1,4 +1,4 @@
-"""What calibrated data leave of the model: closure phases and residual phases of a solve set."""
+"""What calibrated data leave of the model: closures and residual phases of a solve set."""
 
 from pathlib import Path
 
@@ -37,6 +37,32 @@ def closure_phase_deg(ratio: NDArray[np.complex128]) -> float:
     return float(np.degrees(np.median(phases))) if phases.size else float("nan")
 
 
+def closure_amplitude(ratio: NDArray[np.complex128]) -> float:
+    """Median |ln closure amplitude| over quadrangles of antennas.
+
+    Parameters
+    ----------
+    ratio : as `closure_phase_deg` takes it.
+
+    Returns
+    -------
+    0 at best, NaN without a quadrangle. The closure amplitude |V_ij V_kl| / (|V_il| |V_kj|) does
+    not depend on any antenna's gain (Twiss, Carter & Little 1960). k and l are the live antennas
+    after i and j: nearly every baseline is in four quadrangles.
+    """
+    found = []
+    for pol in range(ratio.shape[-1]):
+        size = np.abs(ratio[..., pol])
+        live = np.flatnonzero(size.any(axis=0))
+        size = size[np.ix_(live, live)]
+        i, j = np.triu_indices(max(len(live) - 1, 0), 2)
+        four = np.stack([size[i, j], size[i + 1, j + 1], size[i, j + 1], size[i + 1, j]])
+        four = four[:, np.all(four > 0, axis=0)]
+        found.append(np.abs(np.log(four[0] * four[1] / (four[2] * four[3]))))
+    both = np.concatenate(found)
+    return float(np.median(both)) if both.size else float("nan")
+
+
 def residual_phase_deg(ratio: NDArray[np.complex128]) -> float:
     """Median |phase| of corrected over model visibilities over all baselines, degrees."""
     upper = ratio[np.triu_indices(len(ratio), 1)]
@@ -45,7 +71,7 @@ def residual_phase_deg(ratio: NDArray[np.complex128]) -> float:
 
 
 def corrected_over_model(band: Path, gcal: Path) -> NDArray[np.complex128]:
-    """Average corrected over model visibilities of each baseline, as sum of w V M*.
+    """Average corrected over model visibilities of each baseline.
 
     Parameters
     ----------
@@ -63,12 +89,15 @@ def corrected_over_model(band: Path, gcal: Path) -> NDArray[np.complex128]:
     columns = read_columns(band, ["ANTENNA1", "ANTENNA2", "DATA", "WEIGHT", "FLAG"])
     first, second = columns["ANTENNA1"], columns["ANTENNA2"]
     feeds = PARALLEL[columns["WEIGHT"].shape[-1]]
-    product = (columns["DATA"][:, 0] * columns["WEIGHT"])[:, feeds]
-    product = product / (gain[first] * gain[second].conj())
-    product[columns["FLAG"][:, 0, feeds] | flag[first] | flag[second]] = 0
+    weight = columns["WEIGHT"][:, feeds].astype(float)
+    weight[columns["FLAG"][:, 0, feeds] | flag[first] | flag[second]] = 0
+    product = weight * columns["DATA"][:, 0, feeds] / (gain[first] * gain[second].conj())
     total = np.zeros((len(gain), *gain.shape), dtype=np.complex128)
+    weights = np.zeros(total.shape)
     np.add.at(total, (first, second), product)
-    return total + total.conj().transpose(1, 0, 2)
+    np.add.at(weights, (first, second), weight)
+    mean = total / np.where(weights > 0, weights, 1)
+    return mean + mean.conj().transpose(1, 0, 2)
 
 
 def band_response(ms: Path, bcal: Path, kcal: Path | None) -> Response:

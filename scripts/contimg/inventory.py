@@ -202,6 +202,20 @@ class Inventory:
                 return group.header.apparent_dec_deg
         return None
 
+    def declinations_deg(self, date: str) -> list[float | None]:
+        """Return the apparent declinations of a date's groups, to 0.001 deg, each once, ascending.
+
+        None, the last, stands for groups of a telescope that tracks.
+        """
+        found = {
+            None
+            if group.header.apparent_dec_deg is None
+            else round(group.header.apparent_dec_deg, 3)
+            for group in self.all_groups(date)
+            if group.header is not None and group.status != "rejected"
+        }
+        return sorted(found, key=lambda one: (one is None, one or 0.0))
+
     @cache  # noqa: B019  (one inventory a process)
     def ranking(self, date: str) -> list[Ranked]:
         """Return all transits through the beam, with and without data, in order of worth.

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 N_REFERENCES = 5
 """Reference antennas that CASA may fall back on."""
 
+SHORT_PHASES = "phases.g"
+"""Name of the table of phases that `solve_gains` leaves in its scratch folder (mode "ap")."""
+
 MIN_UNFLAGGED = 0.5
 """A reference antenna has at least this share of the best antenna's unflagged data."""
 
@@ -169,28 +172,33 @@ def solve_gains(
 ) -> Path:
     """Solve the one gain table that is carried to other hours: amplitude and mean phase.
 
-    Two solves on top of the bandpass: phases over `phase_solint`, which take out what changes
-    within the group, and amplitudes over `amplitude_solint` with those applied, so that they do
-    not decorrelate. The table published is the second with the mean phase of the first in each of
-    its intervals. The short phases serve their own group only and are not published: other hours
-    have others.
+    Two solves on top of the bandpass (mode "ap"): phases over `phase_solint`, which take out what
+    changes within the group, and amplitudes over `amplitude_solint` with those applied, so that
+    they do not decorrelate. The table published is the second with the mean phase of the first in
+    each of its intervals. The short phases serve their own group only and are not published: other
+    hours have others. Mode "p" solves phases alone, over `amplitude_solint`: the amplitudes are
+    the bandpass's.
 
     Parameters
     ----------
     ms : private set with MODEL_DATA.
     table : calibration table to write.
     references : reference antenna ids, best first.
-    options : phase_solint, amplitude_solint, min_snr.
+    options : mode, phase_solint, amplitude_solint, min_snr.
     bcal, kcal : bandpass and delays (or None) that are on the data.
     scratch : folder for intermediate sets and tables.
 
     Returns
     -------
-    The set summed over the band that was solved on, in `scratch`.
+    The set summed over the band that was solved on, in `scratch`, beside `SHORT_PHASES`.
     """
-    phases, band = scratch / "phases.g", scratch / "gains.ms"
+    phases, band = scratch / SHORT_PHASES, scratch / "gains.ms"
     min_snr = options["min_snr"]
     sum_over_band(ms, band, options["phase_solint"], band_response(ms, bcal, kcal))
+    if options["mode"] == "p":
+        long = options["amplitude_solint"]
+        solve_phases(band, table, references, Applied(), solint=long, min_snr=min_snr)
+        return band
     solve_phases(band, phases, references, Applied(), solint="int", min_snr=min_snr)
     solve_phases(
         band, table, references, Applied().plus(phases, "nearest"),
@@ -271,8 +279,9 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     """Unflagged fraction, and coherence with the model, of each antenna.
 
     The coherence is (|sum P|^2 - sum |P|^2) / ((n - 1) sum |P|^2) of P = V M* over blocks of n
-    channels in the middle integration, averaged over an antenna's baselines: 1 for the model
-    without noise, 0 for noise alone.
+    channels, averaged over an antenna's baselines: 1 for the model without noise, 0 for noise
+    alone. The least of the first, the middle and the last integration counts, so that an antenna
+    that dies within the group is found.
 
     Returns
     -------
@@ -281,21 +290,30 @@ def antenna_quality(ms: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     n = len(antenna_names(ms))
     ids = read_columns(ms, ["ANTENNA1", "ANTENNA2", "TIME"])
     times = np.unique(ids["TIME"])
+    least = np.full(n, np.inf)
     with casa_table(ms) as table:
         good = np.concatenate([(~flag).mean(axis=(0, 1)) for flag in by_rows(table, "FLAG")])
-        middle = np.flatnonzero(ids["TIME"] == times[len(times) // 2])
-        rows = {"startrow": int(middle[0]), "nrow": int(middle[-1] - middle[0] + 1)}
-        weight = ~table.getcol("FLAG", **rows)
-        product = table.getcol("DATA", **rows) * table.getcol("MODEL_DATA", **rows).conj() * weight
+        for time in times[sorted({0, len(times) // 2, len(times) - 1})]:
+            at = np.flatnonzero(ids["TIME"] == time)
+            share = baseline_coherence(table, int(at[0]), len(at))
+            least = np.minimum(
+                least, mean_by_antenna([ids[f"ANTENNA{end}"][at] for end in (1, 2)], share, n)
+            )
+    both = [ids["ANTENNA1"], ids["ANTENNA2"]]
+    return mean_by_antenna(both, good, n), least
+
+
+def baseline_coherence(table: Any, start: int, n_rows: int) -> NDArray[np.float64]:
+    """Coherence of each baseline of one integration, as `antenna_quality` defines it."""
+    rows = {"startrow": start, "nrow": n_rows}
+    weight = ~table.getcol("FLAG", **rows)
+    product = table.getcol("DATA", **rows) * table.getcol("MODEL_DATA", **rows).conj() * weight
     block = min(COHERENCE_BLOCK, product.shape[1])
     whole = product[:, : product.shape[1] // block * block]
     blocks = whole.reshape(whole.shape[0], -1, block, whole.shape[2])
     power = (np.abs(blocks) ** 2).sum(axis=(0, 1, 2))
     together = (np.abs(blocks.sum(axis=2)) ** 2).sum(axis=(0, 1))
-    share = (together - power) / np.maximum((block - 1) * power, 1e-30)
-    span = slice(rows["startrow"], rows["startrow"] + rows["nrow"])
-    both = (ids["ANTENNA1"], ids["ANTENNA2"])
-    return mean_by_antenna(both, good, n), mean_by_antenna([a[span] for a in both], share, n)
+    return (together - power) / np.maximum((block - 1) * power, 1e-30)
 
 
 def mean_by_antenna(
@@ -331,7 +349,8 @@ def quality(table: Path, present: NDArray[np.int64], parameter: str = "CPARAM") 
     Returns
     -------
     figures : flagged_solutions (fraction), median_snr of the unflagged, flagged_antennas (names
-        without any solution) and, of gains, amplitude {name: median over time, channel, pol}.
+        without any solution), unsolved_feeds (numbers from 1 of those that no antenna has a
+        solution for) and, of gains, amplitude {name: median over time, channel, pol}.
     """
     columns = read_columns(table, ["ANTENNA1", "FLAG", "SNR", parameter])
     rows = np.isin(columns["ANTENNA1"], present)
@@ -342,6 +361,7 @@ def quality(table: Path, present: NDArray[np.int64], parameter: str = "CPARAM") 
         "flagged_solutions": float(flag.mean()),
         "median_snr": float(np.median(snr[good])) if good.any() else 0.0,
         "flagged_antennas": [names[i] for i in present if not good[antenna == i].any()],
+        "unsolved_feeds": [int(feed) for feed in np.flatnonzero(~good.any(axis=(0, 1))) + 1],
     }
     if parameter == "CPARAM":
         size = np.abs(columns[parameter][rows])
@@ -351,23 +371,6 @@ def quality(table: Path, present: NDArray[np.int64], parameter: str = "CPARAM") 
             if good[antenna == i].any()
         }
     return figures
-
-
-def gate(figures: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
-    """Reason why a table fails its gate, or "" when it passes.
-
-    Only the figures that are there are judged.
-    """
-    flagged, largest = figures["flagged_solutions"], calibration["max_flagged_solutions"]
-    if flagged > largest:
-        return f"{flagged:.0%} of solutions flagged, {largest:.0%} allowed"
-    snr, smallest = figures.get("bandpass_snr"), calibration["min_median_snr"]
-    if snr is not None and snr < smallest:
-        return f"median S/N of the bandpass {snr:.1f}, {smallest} required"
-    closure, limit = figures.get("closure_phase_deg"), calibration["max_closure_phase_deg"]
-    if closure is not None and closure > limit:
-        return f"median closure phase {closure:.1f} deg, {limit} deg allowed"
-    return ""
 
 
 def as_refant(references: Sequence[int]) -> str:

@@ -44,7 +44,7 @@ def chain(delay: bool) -> None:
     )  # fmt: skip
     choose_calibration.main(
         solutions=[status_of(gcal)], status=TABLES / "calibration.json", date="2025-10-19",
-        declination_deg=46.5, calibration=calibration,
+        declinations_deg=[46.5], calibration=calibration,
     )  # fmt: skip
     away_from_casatools(apply, options)
 

@@ -19,6 +19,8 @@ from contimg.tables import empty_table, write_rejected_table, write_table
 DATE = "2025-10-19"
 NASTY = "2025'\"<script>$(x)</script>.hdf5"
 REJECTION = "13 of 16 subbands, 14 needed"
+OFF_STRIP = "declination 54.570 deg is 2.530 deg off, 0.1 deg allowed"
+WARNING = "the bandpass differs from that of 2025-10-17T09:00:00: amplitudes by 12%, 10% allowed"
 DIVERGED = "imaging diverged: the residuals reach 3 Jy/beam beside a peak of 1 Jy/beam"
 
 
@@ -123,7 +125,19 @@ def write_calibration(root: Path, group: str) -> Path:
         "calibrator": "0555+398", "digests": {"bcal": "0f" * 20, "gcal": "a1" * 20},
     }  # fmt: skip
     unused = {"group": "2025-10-18T09:00:00", "date": "2025-10-18", "why_not": "not needed"}
-    figures = {"source": "own", "tables": [serving], "considered": [unused]}
+    strips = [
+        {"declination_deg": 54.57, "source": "own", "groups": [group], "reason": ""},
+        {"declination_deg": 57.1, "source": "", "groups": [], "reason": OFF_STRIP},
+    ]
+    compared = {
+        "group": group, "verdict": "warning", "why": WARNING,
+        "previous": {"group": "2025-10-17T09:00:00", "date": "2025-10-17", "digest": "b7" * 20},
+        "change": {"amplitude": 0.12, "amplitude_ratio": 1.118, "phase_deg": 3.2, "n_antennas": 96},
+    }  # fmt: skip
+    figures = {
+        "source": "own", "tables": [serving], "considered": [unused], "strips": strips,
+        "compared": [compared], "warnings": [f"{group}: {WARNING}"],
+    }  # fmt: skip
     write_status(path, digest="c4" * 20, figures=figures)
     return path
 
@@ -157,6 +171,10 @@ def write_solutions(
         figures={
             "reference_antennas": ["23", "31", "7"], "calibrator": "0555+398",
             "flagged_solutions": 0.12, "median_snr": 84.2, "closure_phase_deg": 2.1,
+            "flagged_antennas": ["2"], "short_phases": {
+                "solint": "30s", "mjd": [60967.1, 60967.101],
+                "deg": {"1": [[-179.0, 20.0], [170.0, None]], "3": [[5.0, 6.0], [7.0, 8.0]]},
+            },
         },
     )  # fmt: skip
     reason = "62 % of the present antennas' solutions are flagged, 50 % is the limit"
@@ -176,12 +194,14 @@ def write_cal_table(path: Path, gain: np.ndarray, flag: np.ndarray, freq_hz: np.
     scalars = [makescacoldesc("TIME", 0.0), makescacoldesc("ANTENNA1", 0)]
     arrays = [makearrcoldesc("CPARAM", 0j, ndim=2, valuetype="complex")]
     arrays.append(makearrcoldesc("FLAG", False, ndim=2))
+    arrays.append(makearrcoldesc("SNR", 0.0, ndim=2, valuetype="float"))
     with table(str(path), maketabdesc(scalars + arrays), nrow=n_antennas * n_times, ack=False) as t:
         antenna, time = np.divmod(np.arange(n_antennas * n_times), n_times)
         t.putcol("TIME", 86400.0 * 60967 + 30.0 * time)
         t.putcol("ANTENNA1", antenna)
         t.putcol("CPARAM", gain.reshape(-1, *gain.shape[2:]))
         t.putcol("FLAG", flag.reshape(-1, *flag.shape[2:]))
+        t.putcol("SNR", 80 * np.abs(gain).reshape(-1, *gain.shape[2:]).astype(np.float32))
     names = maketabdesc([makescacoldesc("NAME", "")])
     with table(str(path / "ANTENNA"), names, nrow=n_antennas, ack=False) as t:
         t.putcol("NAME", [str(number + 1) for number in range(n_antennas)])
@@ -213,8 +233,11 @@ def write_group(
     if state == "files":
         write_status(paths["calibrated"], status="rejected", reason=REJECTION)
     else:
-        flagged = {"flagged_fraction": rng.uniform(0.05, 0.2)}
-        write_status(paths["calibrated"], digest="d2" * 20, figures=flagged)
+        figures = {
+            "flagged_fraction": rng.uniform(0.05, 0.2), "calibration_source": "borrowed",
+            "tables": {"group": "2025-10-17T09:00:00", "date": "2025-10-17"},
+        }  # fmt: skip
+        write_status(paths["calibrated"], digest="d2" * 20, figures=figures)
     if state != "ok":
         reason = REJECTION if state == "files" else DIVERGED
         write_rejected_image(paths["images"], reason)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from contimg.apply import nearest_tables, spread_over
+from contimg.apply import nearest_tables, spread_over, strip_of
+from contimg.status import Rejected
 
 TABLES = [
     {"group": "early", "mid_mjd": 60000.2, "bcal": "e.bcal", "gcal": "e.gcal", "kcal": None},
@@ -33,3 +34,18 @@ def test_weights_of_averaged_integrations_go_back_to_their_integrations() -> Non
     missing = spread_over(np.append(integration, 60001.0), averaged, weight, 20.1)
     assert missing[-1] == 0.0
     assert missing.sum() == pytest.approx(1.0)
+
+
+def test_a_group_gets_what_was_chosen_for_its_declination_or_the_reason() -> None:
+    here = {"declination_deg": 46.81, "groups": ["a"], "source": "own", "reason": ""}
+    moved = {"declination_deg": 48.3, "groups": [], "source": "", "reason": "nothing passed"}
+    choice = {"strips": [here, moved]}
+    assert strip_of(choice, 46.8104) == here
+    with pytest.raises(
+        Rejected, match=r"no calibration for declination 48\.300 deg: nothing passed"
+    ):
+        strip_of(choice, 48.3)
+    with pytest.raises(Rejected, match="nothing for declination 47"):
+        strip_of(choice, 47.0)
+    tracking = {"declination_deg": None, "groups": ["a"], "source": "own", "reason": ""}
+    assert strip_of({"strips": [tracking]}, None) == tracking

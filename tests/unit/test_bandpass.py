@@ -1,72 +1,79 @@
-"""The bandpass of sums over time is the one that CASA solves from all integrations."""
+"""Holes of a bandpass are filled with what was there, and nothing else is touched."""
 
-import casacore.tables as casatables
+from typing import Any
+
 import numpy as np
-import synthetic_calibration as synthetic
-import synthetic_ms
+import pytest
+from numpy.polynomial import chebyshev
 
-from contimg.calibration_table import read_columns
-from contimg.predict import copy_without_autos, fill_model
+from contimg.bandpass import filled, holes_of
 
-N_CHAN = synthetic.N_CHAN
-
-SOLVE = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {scripts!r})
-from contimg.casa import casatasks, load_casatasks
-from contimg.solve import drop_noise_antennas, solve_bandpass
-
-load_casatasks()
-calibration = {{
-    "prebandpass": {{"solint": "30s", "min_snr": 3}}, "bandpass": {{"solint": "inf", "min_snr": 3}},
-}}
-Path("scratch").mkdir()
-solve_bandpass(
-    Path("solve.ms"), Path("sums.bcal"), [0, 10], calibration, None, Path("scratch"), threads=2
-)
-casatasks().bandpass(
-    vis="solve.ms", caltable="direct.bcal", solint="inf", combine="scan", refant="0,10", minsnr=3,
-    gaintable=["scratch/prebandpass.g"], interp=["nearest"],
-)
-drop_noise_antennas(Path("direct.bcal"))
-"""
+N_CHAN, SUBBAND = 768, 48
+FREQ_HZ = 1.31e9 + 0.244e6 * np.arange(N_CHAN)
+OPTIONS: dict[str, Any] = {
+    "fill": "polynomial", "max_gap_channels": 64, "degree": 12, "width_channels": 15,
+    "replace_unflagged": False,
+}  # fmt: skip
 
 
-def test_bandpass_of_sums_is_the_one_casa_solves_from_all_integrations(tmp_path):
-    """Neighbours in the field, phases that turn, a dead antenna, and flags that come and go."""
-    observed = synthetic_ms.Observation(
-        n_chan=N_CHAN, n_times=6, noise_jy=0.5, gains=synthetic.gains_of(0.0),
-        sources=[(227.3, 46.6, 8.0), (227.9, 47.1, 1.0)],
-    )  # fmt: skip
-    synthetic_ms.write(tmp_path / "sci.ms", observed)
-    ms = tmp_path / "solve.ms"
-    copy_without_autos(tmp_path / "sci.ms", ms)
-    lmn = synthetic_ms.plain_cosines(observed.sources)
-    flux = np.tile([8.0, 1.0], (N_CHAN, 1))
-    fill_model(ms, lmn, observed.freq_hz, lambda _: flux)
-    random = np.random.default_rng(5)
-    with casatables.table(str(ms), readonly=False, ack=False) as table:
-        data, flag, times = (table.getcol(name) for name in ("DATA", "FLAG", "TIME"))
-        turn = 0.3 * (times - times.min()) / 60
-        data *= np.exp(1j * turn * (table.getcol("ANTENNA1") - table.getcol("ANTENNA2")))[
-            :, None, None
-        ]
-        flag |= random.random(flag.shape[:2])[:, :, None] < 0.2
-        flag[:, 5] = True
-        table.putcol("DATA", data)
-        table.putcol("FLAG", flag)
-    synthetic.run_python(["-c", SOLVE.format(scripts=str(synthetic.BASE / "scripts"))], tmp_path)
-    direct, sums = (
-        read_columns(tmp_path / f"{name}.bcal", ["CPARAM", "FLAG", "SNR"])
-        for name in ("direct", "sums")
-    )
-    np.testing.assert_array_equal(sums["FLAG"], direct["FLAG"])
-    good = ~direct["FLAG"]
-    assert good[0].sum() == 2 * (N_CHAN - 1)
-    assert not good[synthetic.DEAD].any()
-    # A solution's own error is 1e-2.
-    apart = np.abs(sums["CPARAM"][good] / direct["CPARAM"][good] - 1)
-    assert np.sqrt(np.mean(apart**2)) < 1e-4
-    assert apart.max() < 5e-4
-    np.testing.assert_allclose(sums["SNR"][good], direct["SNR"][good], rtol=1e-3)
+@pytest.fixture
+def truth() -> np.ndarray:
+    """Gains of 6 antennas: ripples of 10 % and 10 deg of rms, delays, and any mean phase."""
+    rng = np.random.default_rng(8)
+    place = np.linspace(-1, 1, N_CHAN)
+    curves = chebyshev.chebval(place, rng.normal(size=(7, 2, 6, 2)) / np.sqrt(7 / 2))
+    amplitude, phase = 1 + 0.1 * curves[0], np.radians(10) * curves[1]
+    delay = 3e-9 * rng.normal(size=(6, 2, 1)) * 2 * np.pi * (FREQ_HZ - FREQ_HZ.mean())
+    gain = amplitude * np.exp(1j * (phase + delay))
+    return gain.transpose(0, 2, 1) * np.exp(2j * np.pi * rng.uniform(size=(6, 1, 2)))
+
+
+def with_two_subbands_missing(truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(9)
+    noise = 0.01 * (rng.normal(size=truth.shape) + 1j * rng.normal(size=truth.shape))
+    flag = np.zeros(truth.shape, dtype=bool)
+    flag[:, 3 * SUBBAND : 4 * SUBBAND] = flag[:, 9 * SUBBAND : 10 * SUBBAND] = True
+    return np.where(flag, 1, truth + noise).astype(np.complex64), flag
+
+
+@pytest.mark.parametrize(("fill", "rms"), [("polynomial", 0.005), ("smooth", 0.02)])
+def test_two_missing_subbands_are_filled_with_the_truth(
+    truth: np.ndarray, fill: str, rms: float
+) -> None:
+    """Beside noise of 1 % a channel in each part."""
+    gain, flag = with_two_subbands_missing(truth)
+    found, left = filled(gain, flag, FREQ_HZ, {**OPTIONS, "fill": fill})
+    assert not left.any()
+    error = np.abs(found / truth - 1)[flag]
+    assert np.sqrt(np.mean(error**2)) < rms
+    np.testing.assert_array_equal(found[~flag], gain[~flag])
+
+
+@pytest.mark.parametrize("fill", ["polynomial", "smooth"])
+def test_solved_channels_follow_the_curve_when_asked(truth: np.ndarray, fill: str) -> None:
+    gain, flag = with_two_subbands_missing(truth)
+    options = {**OPTIONS, "fill": fill, "replace_unflagged": True}
+    found, _ = filled(gain, flag, FREQ_HZ, options)
+    before, after = (np.abs(one / truth - 1)[~flag].std() for one in (gain, found))
+    assert after < 0.5 * before
+
+
+def test_wide_holes_the_ends_of_the_band_and_dead_antennas_stay_flagged(truth: np.ndarray) -> None:
+    flag = np.zeros(truth.shape, dtype=bool)
+    flag[0, :10] = flag[1, -10:] = flag[2, 300:365] = flag[3] = True
+    flag[4, 300:364] = flag[5, [7, 9]] = True
+    holes = holes_of(flag, OPTIONS["max_gap_channels"])
+    assert not holes[:4].any()
+    np.testing.assert_array_equal(holes[4:], flag[4:])
+    found, left = filled(truth.astype(np.complex64), flag, FREQ_HZ, OPTIONS)
+    np.testing.assert_array_equal(left[:4], flag[:4])
+    assert not left[4:].any()
+    assert np.isfinite(found).all()
+
+
+def test_few_solved_channels_are_no_ground_for_a_high_degree() -> None:
+    gain = np.full((1, 5, 1), 0.5j, dtype=np.complex64)
+    flag = np.array([False, True, True, True, False])[None, :, None]
+    found, left = filled(gain, flag, FREQ_HZ[:5], OPTIONS)
+    assert not left.any()
+    np.testing.assert_allclose(np.where(flag, found, gain), 0.5j, atol=1e-6)

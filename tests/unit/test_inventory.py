@@ -64,6 +64,7 @@ def test_groups_are_complete_partial_or_rejected(
         "not a raw fi", "still being ",
     ]  # fmt: skip
     assert found.declination_deg(date) == pytest.approx(46.81)
+    assert found.declinations_deg(date) == [46.81]
 
 
 def test_asking_for_a_group_reads_one_header(
@@ -183,6 +184,7 @@ def test_a_date_without_raw_files_is_empty(tmp_path: Path) -> None:
     assert found.dates() == []
     assert found.all_groups("2025-10-01") == []
     assert found.declination_deg("2025-10-01") is None
+    assert found.declinations_deg("2025-10-01") == []
     assert found.mosaics("2025-10-01") == {}
 
 

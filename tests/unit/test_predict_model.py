@@ -22,7 +22,9 @@ from contimg.checkout import CHECKOUT
 from contimg.status import read_status, write_status
 
 CALIBRATOR = {"name": "0834+555", "ra_deg": 227.0, "dec_deg": 46.5, "flux_jy": 8.0}
-CALIBRATION = {"model_radius_deg": 2.5, "model_min_jy": 0.01}
+CALIBRATION = {
+    "model_radius_deg": 2.5, "model_min_jy": 0.01, "average": {"channels": 1, "integrations": 1},
+}  # fmt: skip
 BEAM = {"model": "gaussian", "table": ""}
 DEFAULTS = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())
 

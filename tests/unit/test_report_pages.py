@@ -7,7 +7,15 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from synthetic_report import DIVERGED, NASTY, REJECTION, made_up_archive, made_up_date
+from synthetic_report import (
+    DIVERGED,
+    NASTY,
+    OFF_STRIP,
+    REJECTION,
+    WARNING,
+    made_up_archive,
+    made_up_date,
+)
 
 import report_archive
 import report_date
@@ -86,6 +94,15 @@ def test_the_page_tells_which_tables_serve(date):
     assert "The date's own tables passed" in shown
     assert "0555+398" in shown
     assert "2025-10-18T09:00:00" in shown and "not needed" in shown
+    assert "borrowed from 2025-10-17, 09:00:00" in shown
+    assert OFF_STRIP in shown and WARNING in shown and "1.118" in shown
+
+
+def test_solutions_are_drawn_with_their_snr_flags_and_phases_in_time(date):
+    content = date.read_text()
+    for alt in ("S/N and flags of the solutions", "Phase of each antenna against time"):
+        assert content.count(f'alt="{alt}"') == 1
+    assert "1.4 min across each panel" in visible(date)
 
 
 def test_antennas_without_a_bandpass_are_named(date):

@@ -93,7 +93,8 @@ def published(made: Iterable[Made], directory: Path) -> list[Made]:
 def tables_of_other_dates(directory: Path, dates: Sequence[str]) -> list[Made]:
     """Return the tables of other dates that the dates' calibration.json name, with their JSONs.
 
-    What was considered and not taken comes too: the choice can then be made again as it was.
+    What was considered and not taken, or compared with, comes too: the choice can then be made
+    again as it was.
 
     Raises
     ------
@@ -105,7 +106,8 @@ def tables_of_other_dates(directory: Path, dates: Sequence[str]) -> list[Made]:
         choice = json.loads((directory / "cal" / date / "calibration.json").read_text())["figures"]
         for tables in choice.get("tables", []):
             require_chosen_values(directory, tables)
-        for tables in [*choice.get("tables", []), *choice.get("considered", [])]:
+        compared = [one["previous"] for one in choice.get("compared", [])]
+        for tables in [*choice.get("tables", []), *choice.get("considered", []), *compared]:
             if tables["date"] == date:
                 continue
             for kind, rule in TABLE_RULES.items():

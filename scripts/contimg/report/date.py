@@ -19,6 +19,8 @@ SOURCES = {
     "own": "The date's own tables passed and serve it.",
     "borrowed": "No table of the date passed: those of an earlier date serve it.",
     "pinned": "The tables that the configuration pins serve the date.",
+    "own and borrowed": "The dishes moved: each declination has tables of its own strip, those "
+    "of the date or of an earlier one.",
 }
 SOLUTION_FIGURES = (
     "calibrator",
@@ -32,6 +34,7 @@ SOLUTION_FIGURES = (
     "bandpass_snr",
     "median_snr",
     "closure_phase_deg",
+    "closure_amplitude",
     "residual_phase_deg",
 )
 
@@ -278,6 +281,9 @@ def date_content(
             "source": calibration.figures.get("source", ""),
             "tables": calibration.figures.get("tables", []),
             "considered": calibration.figures.get("considered", []),
+            "strips": calibration.figures.get("strips", []),
+            "compared": calibration.figures.get("compared", []),
+            "warnings": calibration.figures.get("warnings", []),
         },
         "sources": SOURCES,
         "solutions": solutions,
@@ -302,7 +308,7 @@ def data_of(
         "declination_deg": index.get("declination_deg"),
         "counts": counts(rows),
         "calibration": {"status": calibration.status, "reason": calibration.reason}
-        | {name: calibration.figures.get(name) for name in ("source", "tables")},
+        | {name: calibration.figures.get(name) for name in ("source", "strips", "tables")},
         "groups": [
             {
                 "group": row.group,
@@ -310,6 +316,7 @@ def data_of(
                 "reason": row.reason,
                 "stages": {stage.name: stage.state for stage in row.stages},
                 "flagged_fraction": row.flagged_fraction,
+                "calibrated_from": row.tables,
                 "image": row.figures,
                 "photometry": row.check,
             }

@@ -119,7 +119,7 @@ def bandpass_panels(
         for polarization, colour in zip(range(values.shape[2]), POLARIZATION_COLOURS, strict=False):
             x, y = column + across, row + down[number, :, polarization]
             if points:
-                axes.plot(x, y, "o", color=colour, ms=1.1, mew=0)
+                axes.plot(x, y, "o", color=colour, ms=1.1 if len(x) > 40 else 2.4, mew=0)
             else:
                 axes.add_collection(
                     LineCollection([np.c_[x, y]], colors=colour, linewidths=0.7, alpha=0.8)

@@ -35,6 +35,7 @@ class GroupRow:
     figures : key figures of the image.
     check : key figures of the photometry.
     digests : of the visibilities and of the image.
+    tables : whose tables calibrated it, and how these came to serve; empty when none did.
     """
 
     group: str
@@ -45,6 +46,7 @@ class GroupRow:
     figures: Mapping[str, Any] = field(default_factory=dict)
     check: Mapping[str, Any] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    tables: str = ""
 
     @property
     def state(self) -> str:
@@ -115,9 +117,21 @@ def group_rows(
                     for name, statuses in (("visibilities", calibrated), ("image", imaged))
                     if group in statuses
                 },
+                tables=tables_of(figures),
             )
         )
     return rows
+
+
+def tables_of(figures: Mapping[str, Any]) -> str:
+    """Name the tables that calibrated a group, from the figures of its calibrated visibilities."""
+    tables = figures.get("tables") or {}
+    source = figures.get("calibration_source", "")
+    if not tables:
+        return ""
+    date, time = tables["group"].split("T")
+    said = {"own": "own", "": "tables"}.get(source, f"{source} from {date}")
+    return f"{said}, {time}"
 
 
 def stage_of_index(entry: Mapping[str, Any]) -> Stage:
