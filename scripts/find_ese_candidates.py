@@ -10,7 +10,13 @@ from contimg.epochs import Epochs, usable_epochs
 from contimg.ese_candidates import find_candidates
 from contimg.schemas import ESE_CANDIDATES, EXTERNAL_LIGHTCURVES
 from contimg.script import run
-from contimg.tables import read_table, require_columns, write_rejected_table, write_table
+from contimg.tables import (
+    read_table,
+    require_columns,
+    whole_band,
+    write_rejected_table,
+    write_table,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +42,7 @@ def main(
         write_rejected_table(output, ESE_CANDIDATES, metadata["reason"], about)
         return
     require_columns(curves, EXTERNAL_LIGHTCURVES, lightcurves)
-    epochs = usable_epochs(curves)
+    epochs = usable_epochs(whole_band(curves))
     if variability is not None:
         epochs = with_positions(epochs, read_table(variability)[0])
     candidates = find_candidates(epochs, options)
