@@ -140,6 +140,7 @@ ESE_CANDIDATES: Schema = (
     Column("depth", "float64", "", "fitted depth as a fraction of the baseline"),
     Column("centre_mjd", "float64", "d", "fitted centre of the dip"),
     Column("fwhm_days", "float64", "d", "fitted full width at half depth"),
+    Column("shape", "string", "", "of the fitted dip: gaussian, flat or caustic", optional=True),
     Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
     Column("incomplete", "bool", "", "no epochs at the baseline on one side of the dip"),
     Column("reason", "string", "", "why it is a candidate, in words"),
