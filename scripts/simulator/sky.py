@@ -58,7 +58,7 @@ class Sky:
     def across_band(
         self, flux_jy: NDArray[np.float64], freq_hz: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return fluxes of one moment, (n_sources,) at 1.4 GHz, over the band as light curves have it.
+        """Spread fluxes of one moment, (n_sources,) at 1.4 GHz, over the band: light curves only.
 
         The shape is (n_freqs, n_sources); spectral indices are not in it.
         """
