@@ -119,7 +119,7 @@ def in_words(spectrum: DepthSpectrum) -> str:
     if not np.isfinite(spectrum.exponent):
         return ""
     return (
-        f"; depth goes as wavelength^({spectrum.exponent:.1f} +- {spectrum.exponent_err:.1f}) over "
+        f"; depth goes as wavelength^({spectrum.exponent:.1f} ± {spectrum.exponent_err:.1f}) over "
         f"{len(spectrum.depth)} subbands, chance of that if achromatic {spectrum.achromatic_p:.2g}"
     )
 
