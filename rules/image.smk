@@ -3,14 +3,8 @@
 
 from contimg.imaging import products_of_wsclean, subband_paths, wsclean_arguments
 
-# With imaging.subbands, images of parts of the band beside that of the whole.
+# Images of so many parts of the band beside that of the whole; none by default.
 SUBBANDS = config["imaging"]["subbands"]
-SUBBAND_IMAGES = {}
-if SUBBANDS:
-    SUBBAND_IMAGES = {
-        "subband_images": subband_paths("image", SUBBANDS),
-        "subband_residuals": subband_paths("residual", SUBBANDS),
-    }
 
 
 rule image_group:
@@ -18,11 +12,12 @@ rule image_group:
         calibrated_ms="ms/calibrated/{date}/{group}.ms",
         calibrated_status="ms/calibrated/{date}/{group}.ms.json",
     output:
-        **SUBBAND_IMAGES,
         image="images/{date}/{group}.image.fits",
         residual="images/{date}/{group}.residual.fits",
         model="images/{date}/{group}.model.fits",
         psf="images/{date}/{group}.psf.fits",
+        subband_images=subband_paths("image", SUBBANDS),
+        subband_residuals=subband_paths("residual", SUBBANDS),
     log:
         "logs/{date}/image_group/{group}.log",
     benchmark:
@@ -33,7 +28,7 @@ rule image_group:
         CONTAINER
     threads: threads_of("image_group")
     resources:
-        mem_mb=growing(600, per_raw_gb=300, per_megapixel=60),
+        mem_mb=growing(600, per_raw_gb=300, per_megapixel=60 + 12 * SUBBANDS),
         runtime=growing(10, per_raw_gb=10, per_megapixel=1),
     params:
         arguments=wsclean_arguments(config["imaging"]),
@@ -110,36 +105,35 @@ rule correct_primary_beam:
         "../scripts/correct_primary_beam.py"
 
 
-if SUBBANDS:
-
-    rule correct_subband_beams:
-        input:
-            **SUBBAND_IMAGES,
-            image_status="images/{date}/{group}.image.json",
-            calibrated_status="ms/calibrated/{date}/{group}.ms.json",
-        output:
-            subband_pbs=subband_paths("pb", SUBBANDS),
-            subband_pbcors=subband_paths("pbcor", SUBBANDS),
-            subband_rmss=subband_paths("rms", SUBBANDS),
-            status="images/{date}/{group}.subbands.json",
-        log:
-            "logs/{date}/correct_subband_beams/{group}.log",
-        benchmark:
-            "benchmarks/{date}/correct_subband_beams/{group}.jsonl"
-        group:
-            science_job
-        conda:
-            "../envs/python.yaml"
-        threads: 1
-        resources:
-            mem_mb=growing(600, per_megapixel=60),
-            runtime=growing(20),
-        params:
-            beam=config["beam"],
-            imaging=config["imaging"],
-            background_box_beams=config["photometry"]["background_box_beams"],
-            code=code("correct_subband_beams"),
-        message:
-            "Beams and noise of the subband images of {wildcards.group}"
-        script:
-            "../scripts/correct_subband_beams.py"
+rule correct_subband_beams:
+    input:
+        subband_images=subband_paths("image", SUBBANDS),
+        subband_residuals=subband_paths("residual", SUBBANDS),
+        image_status="images/{date}/{group}.image.json",
+        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+    output:
+        subband_pbs=subband_paths("pb", SUBBANDS),
+        subband_pbcors=subband_paths("pbcor", SUBBANDS),
+        subband_rmss=subband_paths("rms", SUBBANDS),
+        status="images/{date}/{group}.subbands.json",
+    log:
+        "logs/{date}/correct_subband_beams/{group}.log",
+    benchmark:
+        "benchmarks/{date}/correct_subband_beams/{group}.jsonl"
+    group:
+        science_job
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(600, per_megapixel=60),
+        runtime=growing(20),
+    params:
+        beam=config["beam"],
+        imaging=config["imaging"],
+        background_box_beams=config["photometry"]["background_box_beams"],
+        code=code("correct_subband_beams"),
+    message:
+        "Beams and noise of the subband images of {wildcards.group}"
+    script:
+        "../scripts/correct_subband_beams.py"

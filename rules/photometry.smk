@@ -2,22 +2,15 @@
 # Makes: photometry/DATE/GROUP.parquet and photometry/DATE/photometry.parquet.
 
 
-# Without subband images there is one flux a source and group; with them, one more a subband.
-SUBBAND_INPUTS = {}
-if SUBBANDS:
-    SUBBAND_INPUTS = {
-        f"subband_{product}s": subband_paths(product, SUBBANDS)
-        for product in ("image", "pb", "rms")
-    }
-
-
 rule measure_photometry:
     input:
-        **SUBBAND_INPUTS,
         image="images/{date}/{group}.image.fits",
         pb="images/{date}/{group}.pb.fits",
         rms="images/{date}/{group}.rms.fits",
         image_status="images/{date}/{group}.image.json",
+        subband_images=subband_paths("image", SUBBANDS),
+        subband_pbs=subband_paths("pb", SUBBANDS),
+        subband_rmss=subband_paths("rms", SUBBANDS),
         catalog="catalogs/master_sources.sqlite3",
     output:
         photometry="photometry/{date}/{group}.parquet",

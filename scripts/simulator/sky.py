@@ -60,8 +60,11 @@ class Sky:
     ) -> NDArray[np.float64]:
         """Spread fluxes of one moment, (n_sources,) at 1.4 GHz, over the band: light curves only.
 
-        The shape is (n_freqs, n_sources); spectral indices are not in it.
+        The shape is (n_freqs, n_sources), or as it was where all is the same at all frequencies;
+        spectral indices are not in it.
         """
+        if not any(curve and curve.get("chromatic") for curve in self.light_curves):
+            return flux_jy
         found = np.tile(flux_jy, (len(freq_hz), 1))
         for index, curve in enumerate(self.light_curves):
             if curve is not None and curve.get("chromatic"):
