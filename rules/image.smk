@@ -1,7 +1,10 @@
 # Needs: calibrated Measurement Sets.
 # Makes: images/DATE/GROUP.*.fits: WSClean's products, the drifting beam, the corrected image and its noise.
 
-from contimg.imaging import IMAGE_PRODUCTS, wsclean_arguments
+from contimg.imaging import products_of_wsclean, subband_paths, wsclean_arguments
+
+# Images of so many parts of the band beside that of the whole; none by default.
+SUBBANDS = config["imaging"]["subbands"]
 
 
 rule image_group:
@@ -13,6 +16,8 @@ rule image_group:
         residual="images/{date}/{group}.residual.fits",
         model="images/{date}/{group}.model.fits",
         psf="images/{date}/{group}.psf.fits",
+        subband_images=subband_paths("image", SUBBANDS),
+        subband_residuals=subband_paths("residual", SUBBANDS),
     log:
         "logs/{date}/image_group/{group}.log",
     benchmark:
@@ -23,11 +28,11 @@ rule image_group:
         CONTAINER
     threads: threads_of("image_group")
     resources:
-        mem_mb=growing(600, per_raw_gb=300, per_megapixel=60),
+        mem_mb=growing(600, per_raw_gb=300, per_megapixel=60 + 12 * SUBBANDS),
         runtime=growing(10, per_raw_gb=10, per_megapixel=1),
     params:
         arguments=wsclean_arguments(config["imaging"]),
-        products=IMAGE_PRODUCTS,
+        products=products_of_wsclean(SUBBANDS),
         container=container_of,
         functions=shell_functions,
         code=code("image_group", "contimg/imaging.py"),
@@ -44,7 +49,7 @@ rule image_group:
         make_part images/{wildcards.date:q} {wildcards.group:q}.imaging
         if [ -e {input.calibrated_ms:q}/rejected.fits ]; then
             for product in {params.products:q}; do
-                cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-$product.fits"
+                cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-${{product%:*}}.fits"
             done
         else
             case "$(wsclean -version)" in
@@ -61,7 +66,8 @@ rule image_group:
                 -name wsclean {wildcards.group:q}.ms
         fi
         for product in {params.products:q}; do
-            mv "$part/wsclean-$product.fits" images/{wildcards.date:q}/{wildcards.group:q}.$product.fits
+            mv "$part/wsclean-${{product%:*}}.fits" \
+                images/{wildcards.date:q}/{wildcards.group:q}."${{product#*:}}".fits
         done
         """
 
@@ -97,3 +103,37 @@ rule correct_primary_beam:
         "Beam, noise and corrected image of {wildcards.group}"
     script:
         "../scripts/correct_primary_beam.py"
+
+
+rule correct_subband_beams:
+    input:
+        subband_images=subband_paths("image", SUBBANDS),
+        subband_residuals=subband_paths("residual", SUBBANDS),
+        image_status="images/{date}/{group}.image.json",
+        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+    output:
+        subband_pbs=subband_paths("pb", SUBBANDS),
+        subband_pbcors=subband_paths("pbcor", SUBBANDS),
+        subband_rmss=subband_paths("rms", SUBBANDS),
+        status="images/{date}/{group}.subbands.json",
+    log:
+        "logs/{date}/correct_subband_beams/{group}.log",
+    benchmark:
+        "benchmarks/{date}/correct_subband_beams/{group}.jsonl"
+    group:
+        science_job
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(600, per_megapixel=60),
+        runtime=growing(20),
+    params:
+        beam=config["beam"],
+        imaging=config["imaging"],
+        background_box_beams=config["photometry"]["background_box_beams"],
+        code=code("correct_subband_beams"),
+    message:
+        "Beams and noise of the subband images of {wildcards.group}"
+    script:
+        "../scripts/correct_subband_beams.py"

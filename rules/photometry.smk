@@ -8,6 +8,9 @@ rule measure_photometry:
         pb="images/{date}/{group}.pb.fits",
         rms="images/{date}/{group}.rms.fits",
         image_status="images/{date}/{group}.image.json",
+        subband_images=subband_paths("image", SUBBANDS),
+        subband_pbs=subband_paths("pb", SUBBANDS),
+        subband_rmss=subband_paths("rms", SUBBANDS),
         catalog="catalogs/master_sources.sqlite3",
     output:
         photometry="photometry/{date}/{group}.parquet",

@@ -9,7 +9,7 @@ import pandas as pd
 from contimg.catalog import read_sources
 from contimg.schemas import PHOTOMETRY
 from contimg.script import run
-from contimg.tables import empty_table, read_table, write_table
+from contimg.tables import empty_table, read_table, subband_of, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,18 @@ def main(
             "figures": metadata.get("figures", {}),
             "failed_checks": metadata.get("failed_checks", []),
         }
+        if "subbands" in metadata:
+            groups[path.stem]["subbands"] = metadata["subbands"]
         if len(rows):
             tables.append(rows)
     joined = empty_table(PHOTOMETRY)
     if tables:
+        joined = pd.concat(tables)
         keys = ["source_id", "mjd", "group"]
-        keys += ["freq_hz"] if any("freq_hz" in table for table in tables) else []
-        joined = pd.concat(tables).sort_values(keys, ignore_index=True)
+        if "subband" in joined:
+            joined["subband"] = subband_of(joined)
+            keys += ["subband"]
+        joined = joined.sort_values(keys, ignore_index=True)
         twice = joined[joined.duplicated([key for key in keys if key != "mjd"])]
         if len(twice):
             raise ValueError(

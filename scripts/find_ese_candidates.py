@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from contimg.achromaticity import with_depth_spectra
 from contimg.epochs import Epochs, usable_epochs
 from contimg.ese_candidates import find_candidates
-from contimg.schemas import ESE_CANDIDATES, EXTERNAL_LIGHTCURVES
+from contimg.schemas import ESE_CANDIDATES, EXTERNAL_LIGHTCURVES, WHOLE_BAND
 from contimg.script import run
-from contimg.tables import read_table, require_columns, write_rejected_table, write_table
+from contimg.tables import (
+    read_table,
+    require_columns,
+    whole_band,
+    write_rejected_table,
+    write_table,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +31,9 @@ def main(
 ) -> None:
     """List the sources that dip as an extreme scattering event does, the best first.
 
+    The whole band is searched; light curves of subband images then tell how a candidate's depth
+    goes with wavelength.
+
     lightcurves: parquet or CSV of this or another telescope; source_id, mjd, flux_jy and
         flux_err_jy are enough
     output: ese_candidates.parquet
@@ -36,11 +46,15 @@ def main(
         write_rejected_table(output, ESE_CANDIDATES, metadata["reason"], about)
         return
     require_columns(curves, EXTERNAL_LIGHTCURVES, lightcurves)
-    epochs = usable_epochs(curves)
+    epochs = usable_epochs(whole_band(curves))
     if variability is not None:
         epochs = with_positions(epochs, read_table(variability)[0])
     candidates = find_candidates(epochs, options)
-    write_table(output, candidates, ESE_CANDIDATES, {**about, "n_sources": len(epochs.sources)})
+    about["n_sources"] = len(epochs.sources)
+    if "subband" in curves:
+        of_subbands = curves[curves.subband != WHOLE_BAND]
+        candidates, about["subband_depths"] = with_depth_spectra(candidates, of_subbands)
+    write_table(output, candidates, ESE_CANDIDATES, about)
     logger.info("%d candidates among %d sources", len(candidates), len(epochs.sources))
 
 

@@ -7,7 +7,7 @@ from contimg.report.archive import DateRow, archive_content, date_row
 from contimg.report.pages import link, write_page
 from contimg.script import run
 from contimg.status import plain
-from contimg.tables import read_table
+from contimg.tables import read_table, whole_band
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ def row_of(photometry: Path, page: Path) -> DateRow:
     """Read what is told of a date."""
     date = photometry.parent.name
     rows, about = read_table(photometry, ["source_id"])
+    if "subband" in about.get("columns", {}):
+        rows = whole_band(read_table(photometry, ["source_id", "subband"])[0])
     return date_row(date, link(page.parent / date / "index.html", page), rows, about)
 
 

@@ -16,7 +16,7 @@ from contimg.report.pages import Picture, Plot, link, write_page
 from contimg.report.summary import GroupRow, group_rows
 from contimg.script import run
 from contimg.status import REJECTED_NOTE, Rejected, Status, plain, read_status
-from contimg.tables import read_table
+from contimg.tables import read_table, whole_band
 from contimg.version import workflow_version
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ def main(
     page: output, one self-contained HTML file
     """
     found = json.loads(index.read_text())
-    measured, about = read_table(photometry)
+    every_band, about = read_table(photometry)
+    measured = whole_band(every_band)
     of_calibrated, of_images = by_group(calibrated), by_group(statuses)
     rows = group_rows(found, of_calibrated, of_images, measured, about.get("groups", {}))
     chosen = read_status(calibration)

@@ -76,6 +76,7 @@ class Templates:
     products : (Ntemplates - 1, Nepochs) each template times the next.
     centre_days, fwhm_days : (Ntemplates,) centre from the first epoch, and width.
     curve : (Ntemplates,) number of the curve, one shape and width, that a template is on.
+    shape : (Ntemplates,) number in `SHAPES`.
     """
 
     values: Floats
@@ -84,6 +85,7 @@ class Templates:
     centre_days: Floats
     fwhm_days: Floats
     curve: NDArray[np.int64]
+    shape: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Dip:
     centre_mjd: float = np.nan
     n_epochs_in_dip: int = 0
     incomplete: bool = False
+    shape: str = ""
 
 
 def gaussian(x: Floats) -> Floats:
@@ -215,6 +218,7 @@ def fit_dip(
         centre_mjd=float(centre),
         n_epochs_in_dip=int((np.abs(offset) <= width / 2).sum()),
         incomplete=not ((offset < -_WING * width).any() and (offset > _WING * width).any()),
+        shape=SHAPES[grid.shape[best]].__name__,
     )
 
 
@@ -270,6 +274,7 @@ def make_templates(steps: tuple[int, ...], min_fwhm: float, max_fwhm: float) -> 
     centres: list[Floats] = []
     widths: list[Floats] = []
     curves: list[NDArray[np.int64]] = []
+    shapes: list[NDArray[np.int64]] = []
     number = 0
     for width in np.geomspace(min_fwhm, max_fwhm, n_widths):
         centre = np.arange(days[0], days[-1] + width / 12, width / 6)
@@ -278,11 +283,12 @@ def make_templates(steps: tuple[int, ...], min_fwhm: float, max_fwhm: float) -> 
         allowed = (inside.sum(axis=1) >= 2) & (outside.sum(axis=1) >= 3)
         # A gap in the allowed centres starts another curve.
         pieces = np.cumsum(np.diff(np.flatnonzero(allowed), prepend=-2) > 1)
-        for shape in SHAPES:
+        for kind, shape in enumerate(SHAPES):
             values.append(shape(x[allowed]))
             centres.append(centre[allowed])
             widths.append(np.full(int(allowed.sum()), width))
             curves.append(pieces + number)
+            shapes.append(np.full(int(allowed.sum()), kind))
             number += int(pieces.max(initial=0))
     joined = np.concatenate(values)
     return Templates(
@@ -292,6 +298,7 @@ def make_templates(steps: tuple[int, ...], min_fwhm: float, max_fwhm: float) -> 
         centre_days=np.concatenate(centres),
         fwhm_days=np.concatenate(widths),
         curve=np.concatenate(curves),
+        shape=np.concatenate(shapes),
     )
 
 

@@ -1,10 +1,47 @@
-"""WSClean's command line, built from the configuration."""
+"""WSClean's command line, built from the configuration, and the names of what it makes."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 IMAGE_PRODUCTS = ("image", "residual", "model", "psf")
+SUBBAND_PRODUCTS = ("image", "residual")
+MAX_SUBBANDS = 16
+
+
+def subband_product(subband: int, product: str) -> str:
+    """Return what stands between GROUP and .fits in the name of a subband's product: s0.image.
+
+    Parameters
+    ----------
+    subband : from 0, the lowest in frequency.
+    product : image, residual, pb, pbcor or rms.
+    """
+    return f"s{subband}.{product}"
+
+
+def subband_paths(product: str, subbands: int) -> list[str]:
+    """Return the path of a product in each subband image, with the wildcards date and group."""
+    return [
+        f"images/{{date}}/{{group}}.{subband_product(subband, product)}.fits"
+        for subband in range(subbands)
+    ]
+
+
+def products_of_wsclean(subbands: int) -> list[str]:
+    """Return what WSClean calls its images and what we do, `MFS-image:image`.
+
+    Parameters
+    ----------
+    subbands : how many subband images it makes beside that of the whole band; 0: none.
+    """
+    prefix = "MFS-" if subbands else ""
+    whole_band = [f"{prefix}{product}:{product}" for product in IMAGE_PRODUCTS]
+    return whole_band + [
+        f"{subband:04d}-{product}:{subband_product(subband, product)}"
+        for subband in range(subbands)
+        for product in SUBBAND_PRODUCTS
+    ]
 
 
 def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
@@ -28,11 +65,21 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
         "-auto-threshold", str(options["auto_threshold"]),
         "-pol", "I",
         *minimum_uv(options["min_uv_lambda"]),
+        *subband_images(options["subbands"]),
     ]  # fmt: skip
 
 
 def minimum_uv(min_uv_lambda: float) -> list[str]:
     return ["-minuv-l", str(min_uv_lambda)] if min_uv_lambda > 0 else []
+
+
+def subband_images(subbands: int) -> list[str]:
+    """Return the options that split the band, and clean its parts together.
+
+    Peaks are sought in the image of the whole band and taken off each subband by its own height,
+    with the weights of the whole band, so that this image stays what it is without subbands.
+    """
+    return ["-channels-out", str(subbands), "-join-channels"] if subbands else []
 
 
 def container_of(history: Iterable[str]) -> str:

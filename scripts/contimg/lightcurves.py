@@ -19,8 +19,8 @@ from contimg.normalise import (
     fit_error_model,
     gains_without_self,
 )
-from contimg.schemas import LIGHTCURVES
-from contimg.tables import empty_table, options_from
+from contimg.schemas import LIGHTCURVES, WHOLE_BAND
+from contimg.tables import empty_table, options_from, subband_of
 
 NORMALISED = ("ok", "unnormalised")
 _SUMMED = ("norm_flux_jy", "norm_err_jy", "norm_weight", "gain", "gain_err")
@@ -55,25 +55,31 @@ def light_curves(
 
     Returns
     -------
-    curves : rows of the light curve schema, sorted by source_id, (freq_hz,) mjd.
-    figures : images, solved images, references and the error model, for the metadata.
+    curves : rows of the light curve schema, sorted by source_id, (subband,) mjd. With subband
+        images there is a row a source, a transit and a subband, beside that of the whole band;
+        freq_hz is the median of the images of the subband.
+    figures : images, solved images, references and the error model, for the metadata; under
+        `subbands` the same of each subband.
     """
     gain_options = options_from(GainOptions, options)
     own_options = options_from(LightCurveOptions, options)
-    if "freq_hz" not in photometry.columns:
-        return _one_frequency(photometry, compact_ids, gain_options, own_options)
-    curves, figures = [], {}
-    for freq_hz, rows in photometry.groupby("freq_hz", dropna=False, sort=True):
-        found, about = _one_frequency(rows, compact_ids, gain_options, own_options)
-        curves.append(found.assign(freq_hz=float(freq_hz)))
-        figures[str(freq_hz)] = about
+    if "subband" not in photometry.columns:
+        return _one_band(photometry, compact_ids, gain_options, own_options)
+    curves, figures, of_subbands = [], {}, {}
+    for subband, rows in photometry.groupby(subband_of(photometry), sort=True):
+        found, about = _one_band(rows, compact_ids, gain_options, own_options)
+        curves.append(found.assign(freq_hz=float(rows.freq_hz.median()), subband=subband))
+        if subband == WHOLE_BAND:
+            figures = about
+        else:
+            of_subbands[str(subband)] = about
     if not curves:
         return empty_table(LIGHTCURVES), {}
-    joined = pd.concat(curves).sort_values(["source_id", "freq_hz", "mjd"], ignore_index=True)
-    return joined, figures
+    joined = pd.concat(curves).sort_values(["source_id", "subband", "mjd"], ignore_index=True)
+    return joined, {**figures, "subbands": of_subbands}
 
 
-def _one_frequency(
+def _one_band(
     photometry: pd.DataFrame,
     compact_ids: set[str],
     gain_options: GainOptions,

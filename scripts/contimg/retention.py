@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from contimg.groups import DATE, GROUP, days_between
+from contimg.imaging import MAX_SUBBANDS, subband_paths
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +29,14 @@ KINDS = {
     "raw_ms": ("ms/raw/{date}/{group}.ms", "cal/{date}/{group}.solve.ms"),
     "science_ms": ("ms/science/{date}/{group}.ms",),
     "calibrated_ms": ("ms/calibrated/{date}/{group}.ms",),
-    "working_images": tuple(
-        f"images/{{date}}/{{group}}.{name}.fits" for name in ("psf", "model", "residual")
+    "working_images": (
+        *(f"images/{{date}}/{{group}}.{name}.fits" for name in ("psf", "model", "residual")),
+        *subband_paths("residual", MAX_SUBBANDS),
     ),
     "images": tuple(
-        f"images/{{date}}/{{group}}.{name}.fits" for name in ("image", "pbcor", "pb", "rms")
+        path
+        for name in ("image", "pbcor", "pb", "rms")
+        for path in (f"images/{{date}}/{{group}}.{name}.fits", *subband_paths(name, MAX_SUBBANDS))
     ),
 }
 # Without a word about kinds, `clean --date` takes these: what nothing but a rerun reads.

@@ -32,7 +32,15 @@ SOURCE_ID = Column("source_id", "string", "", "catalogue name JHHMMSS.s+DDMMSS")
 RA = Column("ra_deg", "float64", "deg", "ICRS right ascension of the catalogue")
 DEC = Column("dec_deg", "float64", "deg", "ICRS declination of the catalogue")
 MJD = Column("mjd", "float64", "d", "mid-time, UTC")
-FREQ = Column("freq_hz", "float64", "Hz", "centre frequency of the subband image", optional=True)
+FREQ = Column("freq_hz", "float64", "Hz", "frequency of the image", optional=True)
+WHOLE_BAND = -1
+SUBBAND = Column(
+    "subband",
+    "int64",
+    "",
+    "subband image, 0 the lowest in frequency; -1: of the whole band, as where there is no column",
+    optional=True,
+)
 
 PHOTOMETRY: Schema = (
     SOURCE_ID,
@@ -52,6 +60,7 @@ PHOTOMETRY: Schema = (
     Column("status", "string", "", "ok, or why the row has no usable flux"),
     Column("image_digest", "string", "", "digest of the image's pixels"),
     FREQ,
+    SUBBAND,
 )
 
 LIGHTCURVES: Schema = (
@@ -76,6 +85,7 @@ LIGHTCURVES: Schema = (
     Column("ra_deg", "float64", "deg", RA.description, optional=True),
     Column("dec_deg", "float64", "deg", DEC.description, optional=True),
     FREQ,
+    SUBBAND,
 )
 
 EXTERNAL_LIGHTCURVES: Schema = (
@@ -116,6 +126,7 @@ VARIABILITY: Schema = (
     Column("first_mjd", "float64", "d", "first usable epoch"),
     Column("last_mjd", "float64", "d", "last usable epoch"),
     FREQ,
+    SUBBAND,
 )
 
 ESE_CANDIDATES: Schema = (
@@ -129,8 +140,25 @@ ESE_CANDIDATES: Schema = (
     Column("depth", "float64", "", "fitted depth as a fraction of the baseline"),
     Column("centre_mjd", "float64", "d", "fitted centre of the dip"),
     Column("fwhm_days", "float64", "d", "fitted full width at half depth"),
+    Column("shape", "string", "", "of the fitted dip: gaussian, flat or caustic", optional=True),
     Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
     Column("incomplete", "bool", "", "no epochs at the baseline on one side of the dip"),
     Column("reason", "string", "", "why it is a candidate, in words"),
     FREQ,
+    Column("n_subbands", "int64", "", "subband light curves that tell the dip's depth", True),
+    Column(
+        "depth_exponent",
+        "float64",
+        "",
+        "x of depth ~ wavelength^x over the subbands; 0: achromatic, 2: as plasma refracts",
+        optional=True,
+    ),
+    Column("depth_exponent_err", "float64", "", "standard error of depth_exponent", True),
+    Column(
+        "achromatic_p",
+        "float64",
+        "",
+        "probability that equal depths differ as much from subband to subband",
+        optional=True,
+    ),
 )

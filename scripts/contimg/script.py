@@ -167,6 +167,8 @@ def parser_of(annotation: Any) -> Callable[[str], Any]:
 
 
 def is_list_of_paths(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(is_list_of_paths(one) for one in get_args(annotation))
     return get_origin(annotation) is list and get_args(annotation) == (Path,)
 
 

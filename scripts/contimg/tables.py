@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contimg.digests import digest_of_arrays, digest_of_value
-from contimg.schemas import Column, Schema
+from contimg.schemas import WHOLE_BAND, Column, Schema
 from contimg.status import plain, written_whole
 from contimg.version import workflow_version
 
@@ -166,6 +166,17 @@ def require_columns(df: pd.DataFrame, columns: Schema, path: Path) -> None:
 def table_digest(df: pd.DataFrame) -> str:
     """Return a digest of a table's column names and values, in row order, whatever the file."""
     return digest_of_arrays((str(name), _canonical(df[name])) for name in df.columns)
+
+
+def subband_of(df: pd.DataFrame) -> pd.Series:
+    """Return the subband of each row, int64; tables without the column are of the whole band."""
+    found = df.get("subband", pd.Series(WHOLE_BAND, index=df.index))
+    return found.fillna(WHOLE_BAND).astype(np.int64)
+
+
+def whole_band(df: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the whole band: all of a table without subband images."""
+    return df[subband_of(df) == WHOLE_BAND].reset_index(drop=True) if "subband" in df else df
 
 
 def options_from(kind: type[Options], given: Mapping[str, Any] | None) -> Options:

@@ -25,7 +25,7 @@ import pandas as pd
 from contimg.epochs import Epochs, Floats, usable_epochs
 from contimg.ese import fit_dips
 from contimg.schemas import VARIABILITY
-from contimg.tables import options_from
+from contimg.tables import options_from, subband_of
 
 # Pairs of epochs held in memory at once.
 _PAIRS_AT_ONCE = 4_000_000
@@ -57,8 +57,20 @@ def measure_variability(
 
     Returns
     -------
-    table : one row a source (and frequency), columns of the variability schema.
+    table : one row a source (and frequency), columns of the variability schema. Subbands are
+        measured each for itself: what they add changes nothing for the whole band.
     """
+    if "subband" not in curves:
+        return _of_one_band(curves, options)
+    tables = [
+        _of_one_band(rows, options).assign(subband=subband)
+        for subband, rows in curves.groupby(subband_of(curves))
+    ]
+    joined = pd.concat(tables).sort_values(["source_id", "subband"], ignore_index=True)
+    return joined[[column.name for column in VARIABILITY if column.name in joined]]
+
+
+def _of_one_band(curves: pd.DataFrame, options: Mapping[str, Any] | None) -> pd.DataFrame:
     own = options_from(VariabilityOptions, options)
     epochs = usable_epochs(curves)
     columns = {

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from simulator.settings import Settings
 
+REFERENCE_HZ = 1.4e9
+
 
 def flux_factor(mjd: float | NDArray[np.float64], spec: Settings) -> NDArray[np.float64]:
     """Return flux / catalogue flux at the times `mjd`.
@@ -22,6 +24,7 @@ def flux_factor(mjd: float | NDArray[np.float64], spec: Settings) -> NDArray[np.
         - sine: `amplitude`, `period_days`, `phase_deg` (0), of MJD 0.
         - table: `mjd` and `factor` lists, linear between, constant outside.
         - ese: see `extreme_scattering_event`.
+        With `chromatic: x` this is the factor at 1.4 GHz; see `chromatic_factor`.
 
     Raises
     ------
@@ -33,6 +36,21 @@ def flux_factor(mjd: float | NDArray[np.float64], spec: Settings) -> NDArray[np.
     if kind not in SHAPES:
         raise ValueError(f"light curve kind is {kind!r}; known are {sorted(SHAPES)}")
     return SHAPES[kind](times, spec)
+
+
+def chromatic_factor(
+    factor: NDArray[np.float64], freq_hz: NDArray[np.float64], spec: Settings
+) -> NDArray[np.float64]:
+    """Return flux / catalogue flux at frequencies: 1 + (factor - 1) (nu / 1.4 GHz)^-x.
+
+    Parameters
+    ----------
+    factor : what `flux_factor` gave, any shape.
+    freq_hz : of a shape that broadcasts against it.
+    spec : the light curve, whose x is `chromatic` (0: the same at all frequencies). A lens of
+        plasma bends as wavelength squared.
+    """
+    return 1 + (factor - 1) * (freq_hz / REFERENCE_HZ) ** -float(spec.get("chromatic", 0.0))
 
 
 def is_variable(spec: Settings | None) -> bool:

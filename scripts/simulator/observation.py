@@ -145,7 +145,8 @@ def add_sky(visibilities: NDArray[np.complex64], observation: Observation, subba
     first, second = array.baselines
     for time, directions in enumerate(observation.directions):
         beam = beam_response(directions, observation.pointing, freq_hz, simulation.dish_diameter_m)
-        apparent_jy = beam * spectrum * observation.flux_jy[time]
+        flux_jy = observation.sky.across_band(observation.flux_jy[time], freq_hz)
+        apparent_jy = beam * spectrum * flux_jy
         pairs = correlate(antennas_m, directions, observation.pointing, apparent_jy, freq_hz)
         intensity = pairs[:, first, second].T
         gains = observation.gains[time][:, None, :] * response

@@ -10,11 +10,10 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from simulator.array import telescope_location
-from simulator.lightcurve import flux_factor, is_variable
+from simulator.lightcurve import REFERENCE_HZ, chromatic_factor, flux_factor, is_variable
 from simulator.seeds import stream
 from simulator.settings import Calibrator, Settings, Simulation
 
-REFERENCE_HZ = 1.4e9
 MATCH_ARCSEC = 10.0
 
 
@@ -55,6 +54,23 @@ class Sky:
             if curve is not None:
                 factor[:, index] = flux_factor(mjd, curve)
         return factor * self.flux_jy
+
+    def across_band(
+        self, flux_jy: NDArray[np.float64], freq_hz: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Spread fluxes of one moment, (n_sources,) at 1.4 GHz, over the band: light curves only.
+
+        The shape is (n_freqs, n_sources), or as it was where all is the same at all frequencies;
+        spectral indices are not in it.
+        """
+        if not any(curve and curve.get("chromatic") for curve in self.light_curves):
+            return flux_jy
+        found = np.tile(flux_jy, (len(freq_hz), 1))
+        for index, curve in enumerate(self.light_curves):
+            if curve is not None and curve.get("chromatic"):
+                steady = self.flux_jy[index]
+                found[:, index] = steady * chromatic_factor(flux_jy[index] / steady, freq_hz, curve)
+        return found
 
     def spectrum(self, freq_hz: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return flux / flux at 1.4 GHz, shape (n_freqs, n_sources)."""

@@ -25,8 +25,13 @@ def test_options_reach_the_command() -> None:
     assert text.endswith("-minuv-l 50")
 
 
+def test_subbands_are_cleaned_together() -> None:
+    text = " ".join(wsclean_arguments({**OPTIONS, "subbands": 4}))
+    assert text.endswith("-channels-out 4 -join-channels")
+
+
 def test_wsclean_knows_every_option() -> None:
     help_text = subprocess.run(["wsclean"], capture_output=True, text=True, check=False).stdout
-    options = wsclean_arguments({**OPTIONS, "min_uv_lambda": 1})
+    options = wsclean_arguments({**OPTIONS, "min_uv_lambda": 1, "subbands": 2})
     for option in (word for word in options if re.match(r"-[a-z]", word)):
         assert f"\n{option} " in help_text or f"\n{option}\n" in help_text, option

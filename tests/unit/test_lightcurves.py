@@ -213,14 +213,51 @@ def test_resolved_and_blended_sources_are_no_references():
     assert not references[names[0]] and not references[names[1]] and references[names[2:]].all()
 
 
+def with_subbands(whole):
+    """Photometry of three bands with the same sources, and other gains and noise."""
+    parts = [whole.assign(freq_hz=1.4e9, subband=-1)]
+    for subband, freq_hz in enumerate((1.35e9, 1.45e9)):
+        part = Field(seed=subband + 1).photometry().assign(freq_hz=freq_hz, subband=subband)
+        part[["source_id", "ra_deg", "dec_deg"]] = whole[["source_id", "ra_deg", "dec_deg"]]
+        parts.append(part)
+    return pd.concat(parts)
+
+
 def test_subband_images_are_normalised_each_for_itself():
-    low = Field(seed=1).photometry().assign(freq_hz=1.35e9)
-    high = Field(seed=2).photometry().assign(freq_hz=1.45e9)
-    high[["source_id", "ra_deg", "dec_deg"]] = low[["source_id", "ra_deg", "dec_deg"]]
-    both = curves_of(pd.concat([low, high]))
-    alone = curves_of(high.drop(columns="freq_hz"))
-    part = both[both.freq_hz == 1.45e9].drop(columns="freq_hz").reset_index(drop=True)
-    pd.testing.assert_frame_equal(part, alone)
+    whole = Field(seed=0).photometry()
+    photometry = with_subbands(whole)
+    curves, figures = light_curves(photometry, set(whole.source_id))
+    check_schema(curves, LIGHTCURVES)
+    for subband, freq_hz in ((-1, 1.4e9), (0, 1.35e9), (1, 1.45e9)):
+        part = curves[curves.subband == subband]
+        assert (part.freq_hz == freq_hz).all()
+        own = photometry[photometry.subband == subband].drop(columns=["freq_hz", "subband"])
+        alone = part.drop(columns=["freq_hz", "subband"]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone, curves_of(own))
+    assert set(figures["subbands"]) == {"0", "1"} and figures["n_images_solved"] == 12
+    assert figures["subbands"]["1"]["n_images_solved"] == 12
+
+
+def test_one_subband_is_one_light_curve_though_flags_move_its_frequency():
+    photometry = with_subbands(Field(seed=0).photometry())
+    flagged = (photometry.group == "D003.0") & (photometry.subband == 0)
+    photometry["freq_hz"] = photometry.freq_hz.mask(flagged, 1.352e9)
+    curves = curves_of(photometry)
+    low = curves[curves.subband == 0]
+    assert (low.freq_hz == 1.35e9).all()
+    assert (low.groupby("source_id").size() == 12).all()
+
+
+def test_dates_without_subband_images_are_of_the_whole_band():
+    whole = Field(seed=0).photometry()
+    photometry = with_subbands(whole)
+    before = photometry.group < "D004"
+    mixed = photometry[~before | (photometry.subband == -1)].copy()
+    mixed["subband"] = mixed.subband.astype(float).mask(mixed.group < "D004")
+    mixed["freq_hz"] = mixed.freq_hz.mask(mixed.group < "D004")
+    curves = curves_of(mixed)
+    part = curves[curves.subband == -1].drop(columns=["freq_hz", "subband"])
+    pd.testing.assert_frame_equal(part.reset_index(drop=True), curves_of(whole))
 
 
 def test_a_table_given_twice_is_refused():

@@ -76,6 +76,18 @@ def test_an_image_that_fails_a_check_says_which():
     assert row.reason == "subband 3 missing; check failed: completeness 0.41"
 
 
+def test_a_subband_image_without_data_is_told():
+    group = "2025-10-19T02:10:05"
+    subbands = [
+        {"subband": 0, "status": "ok", "reason": ""},
+        {"subband": 1, "status": "rejected", "reason": "all data are flagged"},
+    ]
+    check = {"status": "ok", "reason": "", "failed_checks": [], "subbands": subbands}
+    table = pd.DataFrame({"group": [group]})
+    (row,) = group_rows({"groups": [{"group": group}]}, {}, {}, table, {group: check})
+    assert (row.state, row.reason) == ("partial", "subband image 1: all data are flagged")
+
+
 def written(tmp_path, data, response):
     header = sin_header(shape=data.shape)
     for name, pixels in (("a.pbcor.fits", data), ("a.pb.fits", response)):
@@ -160,3 +172,34 @@ def test_candidates_come_first_and_then_the_most_variable():
     )
     candidates = pd.DataFrame({"source_id": ["d", "a"], "rank": [2, 1]})
     assert archive.most_variable(variability, candidates, 3) == ["a", "d", "b"]
+
+
+def test_a_candidates_subbands_are_drawn_and_counted_nowhere():
+    def rows(source_id, subband):
+        return pd.DataFrame(
+            {
+                "source_id": source_id, "mjd": 60000.0 + np.arange(9), "norm_flux_jy": 0.1,
+                "norm_err_jy": 0.01, "status": "ok", "gain": 1.0, "gain_err": 0.01,
+                "freq_hz": 1.4e9 + 5e7 * subband, "subband": subband,
+            }
+        )  # fmt: skip
+
+    curves = pd.concat([rows(name, subband) for name in "ab" for subband in (-1, 0, 1)])
+    table = pd.DataFrame(
+        {"source_id": list("ab"), "eta": [1.0, 2.0], "v": 0.1, "n_epochs": 9, "subband": -1}
+    )
+    wild = table.assign(eta=99.0, subband=0)
+    candidate = {"source_id": "a", "rank": 1, "centre_mjd": 60004.0, "fwhm_days": 2.0}
+    content = [
+        archive.archive_content(
+            [], one, pd.concat([table, wild]), pd.DataFrame([candidate | {"n_subbands": 2}]), 5
+        )
+        for one in (curves, curves[curves.subband == -1])
+    ]
+    heights = [
+        {one.source_id: Pixels.open(io.BytesIO(one.picture.data)).height for one in made["curves"]}
+        for made in content
+    ]
+    assert heights[0]["a"] > heights[1]["a"] and heights[0]["b"] == heights[1]["b"]
+    assert content[0]["key_figures"] == content[1]["key_figures"]
+    assert content[0]["curves"][0].figures["eta"] == 1.0 and content[0]["chromatic"]

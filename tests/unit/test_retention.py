@@ -35,10 +35,10 @@ TAKEN = {
     "science_ms": [f"ms/science/{DATE}/{GROUP}.ms/table.dat"],
     "calibrated_ms": [f"ms/calibrated/{DATE}/{GROUP}.ms/table.dat"],
     "working_images": [
-        f"images/{DATE}/{GROUP}.{name}.fits" for name in ("psf", "model", "residual")
+        f"images/{DATE}/{GROUP}.{name}.fits" for name in ("psf", "model", "residual", "s3.residual")
     ],
     "images": [
-        f"images/{DATE}/{GROUP}.{name}.fits" for name in ("image", "pbcor", "pb", "rms")
+        f"images/{DATE}/{GROUP}.{name}.fits" for name in ("image", "pbcor", "pb", "rms", "s0.rms")
     ],
 }  # fmt: skip
 

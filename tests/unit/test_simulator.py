@@ -403,6 +403,22 @@ def test_light_curve_changes_the_visibilities_of_its_source(survey):
     np.testing.assert_allclose(halved, 0.5 * steady, rtol=1e-5)
 
 
+def test_chromatic_dip_goes_as_its_power_of_wavelength(survey):
+    curve = {"ra_deg": 123.4002, "dec_deg": 48.2173, "kind": "constant", "factor": 0.7}
+    settings = PERFECT | {"dead_antennas": [], "record_inactive": []}
+    steady, dipped, plasma = (
+        observed(survey, light_curves=curves, **settings)[0]
+        for curves in ([], [curve], [curve | {"chromatic": 2.0}])
+    )
+    for subband in (0, 15):
+        wavelength = 1.4e9 / subband_freq_hz(steady.simulation, subband)[None, None, :, None]
+        of_sky, grey, dispersed = (
+            subband_visibilities(one, subband) for one in (steady, dipped, plasma)
+        )
+        np.testing.assert_allclose(grey, 0.7 * of_sky, rtol=1e-5)
+        np.testing.assert_allclose(dispersed, (1 - 0.3 * wavelength**2) * of_sky, rtol=1e-5)
+
+
 def test_light_curve_of_no_source_is_refused(survey):
     curve = {"ra_deg": 100.0, "dec_deg": 48.0, "kind": "constant"}
     with pytest.raises(ValueError, match="no source within"):

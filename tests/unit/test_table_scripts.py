@@ -85,6 +85,46 @@ def test_from_group_tables_to_the_candidate(archive, tmp_path):
     assert found.ese_score[0] == score
 
 
+def test_from_subband_photometry_to_the_exponent_of_a_chromatic_dip(archive, tmp_path):
+    folder, photometry = archive
+    freq_hz = np.array([1.335e9, 1.382e9, 1.428e9, 1.475e9])
+    depths = 0.3 * (1.4e9 / freq_hz) ** 2
+    parts = [photometry.assign(freq_hz=1.4e9, subband=-1)]
+    for subband, depth in enumerate(depths):
+        field = Field(n_sources=25, noise_jy=0.0002, min_snr=100, max_snr=330)
+        part = field.photometry(dip=(EVENT, depth, 35, 25))
+        parts.append(part.assign(freq_hz=freq_hz[subband], subband=subband))
+    every = pd.concat(parts)
+    every["date"] = every.group.str.split(".").str[0]
+    dates = []
+    for date, rows in every.groupby("date"):
+        dates.append(tmp_path / date / "photometry.parquet")
+        write_table(tmp_path / date / "group.parquet", rows, PHOTOMETRY, {"subbands": [{}]})
+        combine_photometry.main(
+            photometry=[tmp_path / date / "group.parquet"],
+            catalog=folder / "master_sources.sqlite3",
+            photometry_date=dates[-1],
+        )
+    assert read_table(dates[0])[1]["groups"]["group"]["subbands"] == [{}]
+    normalise_lightcurves.main(
+        photometry=dates,
+        catalog=folder / "master_sources.sqlite3",
+        lightcurves=tmp_path / "lightcurves.parquet",
+    )
+    find_ese_candidates.main(
+        lightcurves=tmp_path / "lightcurves.parquet", output=tmp_path / "candidates.parquet"
+    )
+    found, about = read_table(tmp_path / "candidates.parquet")
+    check_schema(found, ESE_CANDIDATES)
+    assert found.source_id.tolist() == [photometry.source_id[EVENT]]
+    one = found.iloc[0]
+    assert one.n_subbands == 4 and one.depth_exponent_err < 1
+    assert abs(one.depth_exponent - 2) < 3 * one.depth_exponent_err
+    told = about["subband_depths"][one.source_id]
+    np.testing.assert_allclose(told["depth"], depths, rtol=0.1)
+    np.testing.assert_allclose(told["freq_hz"], freq_hz)
+
+
 def test_rejected_groups_give_no_rows_and_are_listed(archive, tmp_path):
     folder, _ = archive
     good = folder / "photometry" / "D000" / "D000.0.parquet"

@@ -132,3 +132,19 @@ def test_with_frequencies_there_is_a_row_for_each():
         [curves([1.0, 2.0], [0.1, 0.1]).assign(freq_hz=f) for f in (1.3e9, 1.4e9, 1.5e9)]
     )
     assert measure_variability(table).freq_hz.tolist() == [1.3e9, 1.4e9, 1.5e9]
+
+
+def test_subbands_have_rows_and_change_nothing_of_the_whole_band():
+    rng = np.random.default_rng(3)
+    whole = pd.concat(
+        [curves(rng.normal(1, 0.1, 20), np.full(20, 0.1), source_id=f"s{i}") for i in range(12)]
+    )
+    wild = whole.assign(flux_jy=rng.normal(1, 0.9, len(whole)))  # would raise the noise scale
+    table = pd.concat(
+        [whole.assign(freq_hz=1.4e9, subband=-1), wild.assign(freq_hz=1.3e9, subband=0)]
+    )
+    found = measure_variability(table)
+    check_schema(found, VARIABILITY)
+    assert found.subband.tolist() == [-1, 0] * 12
+    alone = found[found.subband == -1].drop(columns=["freq_hz", "subband"])
+    pd.testing.assert_frame_equal(alone.reset_index(drop=True), measure_variability(whole))

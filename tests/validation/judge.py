@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from contimg.fits import Image, read_image
 from contimg.noise import background_and_rms, robust_rms
 from contimg.photometry import fit_free_positions, measure_fluxes
-from contimg.tables import read_table
+from contimg.tables import read_table, whole_band
 
 MIN_SNR = 20.0
 HALF_POWER = 0.5
@@ -246,7 +246,7 @@ def image_fluxes(folder: Path, date: str, group: str) -> pd.DataFrame:
     """`judged_fluxes` of one image of a working directory."""
     image = read_image(folder / f"images/{date}/{group}.image.fits")
     truth = read_sources(folder / f"simulated/{date}/truth.h5", group)
-    measured, _ = read_table(folder / f"photometry/{date}/{group}.parquet")
+    measured = whole_band(read_table(folder / f"photometry/{date}/{group}.parquet")[0])
     return judged_fluxes(measured, lone_sources(image, truth))
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 from contimg.report import archive_figures as figures
 from contimg.report.pages import Picture, Plot
 from contimg.report.text import number, plural
+from contimg.schemas import WHOLE_BAND
+from contimg.tables import subband_of, whole_band
 
 
 @dataclass(frozen=True)
@@ -67,27 +69,40 @@ def most_variable(variability: pd.DataFrame, candidates: pd.DataFrame, count: in
 
 
 def curve_of(
-    source_id: str, curve: pd.DataFrame, variability: pd.DataFrame, candidates: pd.DataFrame
+    source_id: str, every_band: pd.DataFrame, variability: pd.DataFrame, candidates: pd.DataFrame
 ) -> Curve:
     """Draw a source's light curve, its baseline, and the dips that make it a candidate.
 
-    The baseline is the median of the good normalised fluxes outside the dips.
+    The baseline is the median of the good normalised fluxes outside the dips. A candidate's
+    light curves of subband images are drawn too, where there are any.
     """
     dips = candidates[candidates["source_id"] == source_id].sort_values("rank")
     events = [(float(dip.centre_mjd), float(dip.fwhm_days)) for dip in dips.itertuples()]
-    outside = (curve["status"] == "ok") & np.isfinite(curve["norm_flux_jy"])
-    for centre_mjd, fwhm_days in events:
-        outside &= (curve["mjd"] - centre_mjd).abs() > fwhm_days
-    baseline_jy = float(curve.loc[outside, "norm_flux_jy"].median())
+    curve = whole_band(every_band)
+    bands = dict(iter(every_band.groupby(subband_of(every_band)))) if events else {}
+    subbands = [
+        (float(rows["freq_hz"].iloc[0]), baseline_jy(rows, events), rows)
+        for subband, rows in sorted(bands.items())
+        if subband != WHOLE_BAND
+    ]
     known = variability[variability["source_id"] == source_id].to_dict("records")
     return Curve(
         source_id=source_id,
         rank=int(dips["rank"].iloc[0]) if len(dips) else None,
         figures=known[0] if known else {},
         picture=Picture(
-            figures.lightcurve_plot(curve, baseline_jy, events), f"Light curve of {source_id}"
+            figures.lightcurve_plot(curve, baseline_jy(curve, events), events, subbands),
+            f"Light curve of {source_id}",
         ),
     )
+
+
+def baseline_jy(curve: pd.DataFrame, events: Sequence[tuple[float, float]]) -> float:
+    """Median of the good normalised fluxes outside the dips."""
+    outside = (curve["status"] == "ok") & np.isfinite(curve["norm_flux_jy"])
+    for centre_mjd, fwhm_days in events:
+        outside &= (curve["mjd"] - centre_mjd).abs() > fwhm_days
+    return float(curve.loc[outside, "norm_flux_jy"].median())
 
 
 def gains_plot(lightcurves: pd.DataFrame) -> Plot | None:
@@ -121,8 +136,10 @@ def archive_content(
     lightcurves, variability, candidates : the archive's tables; any may be empty.
     n_lightcurves : how many variable sources are shown beside the candidates.
     """
+    every_band, variability = lightcurves, whole_band(variability)
+    lightcurves = whole_band(lightcurves)
     shown = most_variable(variability, candidates, n_lightcurves)
-    by_source = {name: rows for name, rows in lightcurves.groupby("source_id") if name in shown}
+    by_source = {name: rows for name, rows in every_band.groupby("source_id") if name in shown}
     plane = None
     if len(variability):
         plane = Plot(
@@ -138,6 +155,7 @@ def archive_content(
         "dates": dates,
         "key_figures": key_figures(dates, lightcurves, variability, candidates),
         "candidates": ranked,
+        "chromatic": any(one.get("n_subbands") for one in ranked),
         "plane": plane,
         "gains": gains_plot(lightcurves),
         "curves": [

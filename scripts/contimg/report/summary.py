@@ -87,7 +87,7 @@ def group_rows(
     calibrated, imaged : status by group.
     photometry : rows of the date's photometry table.
     checks : what the photometry's metadata tells of each group: `status`, `reason`, `figures`,
-        `failed_checks`.
+        `failed_checks`, and `subbands` where there are subband images.
     """
     measured = set(photometry["group"]) if len(photometry) else set()
     found = {entry["group"]: entry for entry in index["groups"]}
@@ -153,6 +153,10 @@ def stage_of_photometry(check: Mapping[str, Any], measured: bool) -> Stage:
     failed = check.get("failed_checks")
     if failed:
         return Stage("photometry", "partial", "check failed: " + ", ".join(failed))
+    lost = [one for one in check.get("subbands", ()) if one["status"] == "rejected"]
+    if lost:
+        reasons = [f"subband image {one['subband']}: {one['reason']}" for one in lost]
+        return Stage("photometry", "partial", "; ".join(reasons))
     if "status" in check:
         return Stage("photometry", check["status"], check.get("reason") or "")
     return Stage("photometry", "ok" if measured else "none")
