@@ -209,7 +209,12 @@ class KnownCalibrators:
         )
         since_first = header.mid_mjd - self._first_transits(date)
         number = np.rint(since_first / transits.SIDEREAL_DAY).astype(int)
-        for i in np.flatnonzero(beam >= self._least_beam).tolist():
+        late = np.abs(since_first - number * transits.SIDEREAL_DAY)
+        half_days = (header.last_mjd - header.first_mjd + header.integration_s / 86400) / 2
+        # A glimpse from the beam's edge is no data of a calibrator that passes well inside.
+        least = self.config["calibration"]["min_beam"]
+        is_all = (late <= half_days) | (np.array(at_transit) < least)
+        for i in np.flatnonzero(beam >= np.where(is_all, self._least_beam, least)).tolist():
             yield i, _View(int(number[i]), float(beam[i]), offset[i], at_transit[i], group)
 
     def _unseen(self, date: str, header: Header, seen: set[tuple[int, int]]) -> Iterator[Transit]:

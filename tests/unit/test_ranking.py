@@ -135,6 +135,15 @@ def test_each_transit_that_is_not_solved_on_says_why(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_glimpse_from_the_beams_edge_is_no_data(tmp_path: Path) -> None:
+    """The group is 14 minutes early, where the response is 0.09; nearer ones would see it well."""
+    write_group(tmp_path, OF_3C196 - 14 / 1440)
+    known = [pinned("missed", 123.40, 46.9, 40.0)]
+    (missed,) = inventory_of(tmp_path, pinned_calibrators=known).ranking(DATE)
+    assert (missed.transit.group, missed.why_not) == (None, "no data at its transit")
+    assert missed.transit.beam > 0.99
+
+
 def test_a_group_sees_a_transit_of_the_next_date(tmp_path: Path) -> None:
     """The last group of a date ends two minutes before the calibrator transits, after midnight."""
     group = write_group(tmp_path, MIDNIGHT + 1 - 90 / 86400)
