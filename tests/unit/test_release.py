@@ -345,14 +345,19 @@ def test_borrowed_tables_that_changed_are_refused(tmp_path: Path) -> None:
         members.tables_of_other_dates(tmp_path, [DATE])
 
 
-def test_what_was_considered_comes_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compared", [False, True])
+def test_what_was_considered_or_compared_comes_along(tmp_path: Path, compared: bool) -> None:
     other = tmp_path / "cal" / "2025-10-01"
     (other / "g.gcal").mkdir(parents=True)
     (other / "g.gcal.json").write_text("{}")
     (tmp_path / "cal" / DATE).mkdir()
     considered = [{"date": "2025-10-01", "group": "g", "why_not": "gate"},
                   {"date": DATE, "group": "own", "why_not": "gate"}]  # fmt: skip
-    choice = {"status": "rejected", "figures": {"tables": [], "considered": considered}}
+    figures = {"tables": [], "considered": considered}
+    if compared:
+        previous = {"date": "2025-10-01", "group": "g", "digest": "x"}
+        figures |= {"considered": considered[1:], "compared": [{"previous": previous}]}
+    choice = {"status": "rejected", "figures": figures}
     (tmp_path / "cal" / DATE / "calibration.json").write_text(json.dumps(choice))
     found = [one.path for one in members.tables_of_other_dates(tmp_path, [DATE])]
     assert found == ["cal/2025-10-01/g.gcal", "cal/2025-10-01/g.gcal.json"]
