@@ -24,6 +24,9 @@ from contimg.transform import Weights, transform
 
 logger = logging.getLogger(__name__)
 
+REACH_FWHM = 1.5
+"""Sources are looked up to here from the phase centre: the first null is at 1.2 widths."""
+
 
 def main(
     *,
@@ -102,9 +105,10 @@ def sky_of(
     """The catalogue's sources that change in a calibrated set of these figures."""
     centre_deg = (imaged["ra_deg"], imaged["dec_deg"])
     sources = NO_SOURCES
+    dish = dish_of(beam, imaged["dish_diameter_m"])
     if drift["enabled"]:
-        radius_deg, min_jy = drift["max_radius_deg"], drift["min_change_jy"]
-        sources = read_sources(catalog, *centre_deg, radius_deg, min_jy)
+        radius_deg = REACH_FWHM * np.degrees(dish.fwhm_rad(min(imaged["freq_hz"])))
+        sources = read_sources(catalog, *centre_deg, radius_deg, drift["min_change_jy"])
     return changing_sky(
         sources,
         centre_deg,
@@ -113,8 +117,9 @@ def sky_of(
         imaged["integration_mjd"],
         imaged["weight_time"],
         imaged["weight_freq"],
-        dish_of(beam, imaged["dish_diameter_m"]),
+        dish,
         drift["min_change_jy"],
+        drift["min_response"],
     )
 
 

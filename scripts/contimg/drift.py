@@ -91,6 +91,7 @@ def changing_sky(
     weight_freq: ArrayLike,
     dish: Dish,
     min_change_jy: float = 0.0,
+    min_response: float = 0.0,
 ) -> ChangingSky:
     """Choose the sources whose apparent flux changes, and average what is imaged of them.
 
@@ -103,10 +104,11 @@ def changing_sky(
         of the dish, times and shares of the weight.
     dish : the dish.
     min_change_jy : smallest rms of the change, over integrations and channels.
+    min_response : smallest mean response of the beam: no model of a beam knows its sidelobes.
 
     Returns
     -------
-    The sources above the limit, in their order.
+    The sources above the limits, in their order.
 
     Notes
     -----
@@ -141,7 +143,7 @@ def changing_sky(
         second += share * (np.asarray(weight_freq) @ apparent**2)
     rms = np.sqrt(np.maximum(second - first**2, 0.0))
     sky = replace(sky, mean_jy=first, rms_jy=rms)
-    return sky.chosen((rms > 0) & (rms >= min_change_jy))
+    return sky.chosen((rms > 0) & (rms >= min_change_jy) & (first >= min_response * flux_14))
 
 
 def add_changes(ms: Path, sky: ChangingSky, sign: int) -> None:

@@ -69,6 +69,15 @@ def test_sources_are_chosen_by_their_change_and_not_by_their_flux() -> None:
     np.testing.assert_allclose(sky.lmn, direction_cosines([224.4], [46.5], CENTRE), atol=3e-7)
 
 
+def test_sources_in_the_sidelobes_are_left_alone() -> None:
+    pointings, mjd, weight = drifting()
+    rows = catalogue(np.array([221.5, 224.0]), np.full(2, 46.5), np.array([50.0, 1.0]))
+    arguments = (CENTRE, FREQ_HZ, pointings, mjd, weight, WEIGHT_FREQ, Dish())
+    assert len(changing_sky(rows, *arguments, 0.02).lmn) == 2
+    sky = changing_sky(rows, *arguments, 0.02, min_response=0.02)
+    np.testing.assert_array_equal(sky.ra_deg, [224.0])
+
+
 def test_between_two_integrations_the_flux_is_between_theirs() -> None:
     """Averaged integrations have times of their own."""
     pointings, mjd, weight = drifting()
