@@ -25,6 +25,7 @@ rule convert_group:
         antennas=path_of(config["telescope"]["antennas"]),
         telescope=config["telescope"],
         ingest=config["ingest"],
+        bad_data=config["flagging"]["bad_data"],
         code=code("convert_group", files=[config["telescope"]["antennas"]]),
     message:
         "Measurement Set of {wildcards.group}"

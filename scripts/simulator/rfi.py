@@ -92,9 +92,7 @@ def occupied(
         centre_mhz = steady * (lower_ends_mhz(spec["subbands"]) + width_mhz / 2 + 0.0005)
         width_mhz -= 0.001
     else:
-        raise ValueError(
-            f"rfi kind is {kind!r}; known are band, burst, edge, narrowband, sweep"
-        )
+        raise ValueError(f"rfi kind is {kind!r}; known are band, burst, edge, narrowband, sweep")
     return between(centre_mhz - width_mhz / 2, centre_mhz + width_mhz / 2, simulation)
 
 
@@ -110,7 +108,8 @@ def between(
     """Return 1 in the channels that lie between (n_times, n_interferers) pairs of frequencies."""
     channel = np.arange(simulation.n_channels)[:, None, None]
     low, high = channel_of(low_mhz, simulation), channel_of(high_mhz, simulation)
-    return ((channel >= low) & (channel <= high)).any(axis=2).T.astype(np.float32)
+    inside = (channel >= low) & (channel <= high)
+    return np.asarray(inside.any(axis=2).T, dtype=np.float32)
 
 
 def channel_of(freq_mhz: NDArray[np.float64], simulation: Simulation) -> NDArray[np.int64]:
