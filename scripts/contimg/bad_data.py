@@ -292,9 +292,10 @@ class Bad:
         smallest = self.limit.min(axis=(2, 3))
         bound = np.sqrt(smallest[self.time, self.place_1] * smallest[self.time, self.place_2])
         clipped: NDArray[np.bool_] = np.asarray(self.ceiling.any(axis=(2, 3)))
+        lost: NDArray[np.bool_] = np.asarray(self.lost.any(axis=1))
         suspect = np.sqrt(2) * peak > bound
         for place in (self.place_1, self.place_2):
-            suspect |= self.lost.any(axis=1)[place] | clipped[self.time, place]
+            suspect |= lost[place] | clipped[self.time, place]
         return np.asarray(suspect)
 
     def flag_rows(

@@ -96,7 +96,7 @@ def test_a_whole_polarization_lost_leaves_the_group_with_the_other(values, tmp_p
 def test_a_noisy_antenna_goes(values, tmp_path, factor, reason):
     wild = np.random.default_rng(2).uniform(0.5, 2, size=(GROUP.n_times, len(GROUP.stations), 1))
     for own in values:
-        own[:, of_station(9), :, 0] *= factor or wild
+        own[..., 0][:, of_station(9)] *= factor or wild
     done, flags, _ = converted(values, tmp_path)
     (found,) = done.figures["bad_antennas"]
     assert (found["antenna"], found["polarization"]) == ("DSA-009", "X")
