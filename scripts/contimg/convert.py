@@ -293,7 +293,7 @@ def figures_of(
     cross = metadata.ant_1_array != metadata.ant_2_array
     ends = np.stack([metadata.ant_1_array, metadata.ant_2_array])[:, cross & (n_usable > 0)]
     antennas = [str(metadata.telescope.antenna_names[number]) for number in np.unique(ends)]
-    n_all = metadata.Nblts * metadata.Nfreqs * len(geometry.polarizations.codes)
+    n_of_row = metadata.Nfreqs * len(geometry.polarizations.codes)
     return {
         "group": group,
         "dialect": header.dialect,
@@ -314,7 +314,8 @@ def figures_of(
         "missing": subbands.missing,
         "excluded": [{"file": name, "reason": reason} for name, reason in subbands.excluded],
         "files": [header.path.name for header in subbands.headers.values()],
-        "flagged_fraction": 1.0 - float(n_usable.sum()) / n_all,
+        "flagged_fraction": 1.0 - float(n_usable.mean()) / n_of_row,
+        "flagged_fraction_crosses": 1.0 - float(n_usable[cross].mean()) / n_of_row,
     }
 
 
