@@ -85,6 +85,20 @@ def test_what_one_polarization_shows_goes_from_both(noisy):
     assert np.array_equal(after[..., 0], after[..., 1])
 
 
+def test_a_set_without_one_polarization_is_searched_in_the_other(noisy):
+    with tables.table(str(noisy), readonly=False, ack=False) as table:
+        data, flags = table.getcol("DATA"), table.getcol("FLAG")
+        data[..., 1], flags[..., 1] = 0, True
+        data[:, 30, 0] += STRONG * NOISE_JY * 1j
+        table.putcol("DATA", data)
+        table.putcol("FLAG", flags)
+    after, before, _ = flags_after(noisy)
+    assert after[:, 30, 0].mean() > 0.98
+    rest = ~before
+    rest[:, 30] = False
+    assert after[rest].mean() < 0.03
+
+
 @pytest.fixture
 def burst(tmp_path):
     """A set of 24 integrations with noise, and interference of the whole band in one of them."""
