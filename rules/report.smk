@@ -10,6 +10,7 @@ rule report_date:
         bandpasses=for_date("cal/{date}/{group}.bcal", inventory.calibrator_groups),
         gains=for_date("cal/{date}/{group}.gcal", inventory.calibrator_groups),
         solutions=for_date("cal/{date}/{group}.gcal.json", inventory.calibrator_groups),
+        flags=for_date("ms/science/{date}/{group}.flags.json", inventory.groups),
         calibrated=for_date("ms/calibrated/{date}/{group}.ms.json", inventory.groups),
         images=for_date("images/{date}/{group}.pbcor.fits", inventory.groups),
         beams=for_date("images/{date}/{group}.pb.fits", inventory.groups),

@@ -16,6 +16,7 @@ def main(
     status: Path,
     telescope: dict[str, Any],
     ingest: dict[str, Any],
+    bad_data: dict[str, float],
     group: str,
 ) -> None:
     """Convert a group's raw subbands into one Measurement Set: one spectral window, one field.
@@ -27,6 +28,7 @@ def main(
     ms : the Measurement Set to make.
     status : its status file.
     telescope, ingest : these parts of the configuration.
+    bad_data : `flagging.bad_data` of the configuration.
     group : YYYY-MM-DDTHH:MM:SS.
     """
     with written_whole(ms) as temporary:
@@ -37,6 +39,7 @@ def main(
             telescope=telescope,
             ingest=ingest,
             group=group,
+            limits=bad_data,
         )
     write_status(
         status, digest=converted.digest, inputs=converted.inputs, figures=converted.figures

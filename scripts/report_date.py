@@ -12,6 +12,7 @@ from contimg.digests import digest_of_file
 from contimg.report import date as content
 from contimg.report import figures, thumbnails
 from contimg.report import solutions as solution_plotting
+from contimg.report.flagging import flagging
 from contimg.report.pages import Picture, Plot, link, write_page
 from contimg.report.summary import GroupRow, group_rows
 from contimg.script import run
@@ -31,6 +32,7 @@ def main(
     bandpasses: list[Path],
     gains: list[Path],
     solutions: list[Path],
+    flags: list[Path],
     calibrated: list[Path],
     images: list[Path],
     beams: list[Path],
@@ -46,6 +48,7 @@ def main(
     index: index/DATE.json
     calibration: cal/DATE/calibration.json
     bandpasses, gains, solutions: tables of the date's calibrator transits, and the gains' status
+    flags: what is flagged in each group (ms/science/DATE/GROUP.flags.json)
     calibrated: status of each group's calibrated visibilities
     images, beams, statuses: corrected image, primary beam and status of each group
     photometry: photometry/DATE/photometry.parquet
@@ -70,6 +73,7 @@ def main(
     )
     filled |= {
         "tiles": list(tiles(rows, images, beams, page)),
+        "flagging": flagging(by_group(flags)),
         "mosaics": [mosaic(path, page, found.get("mosaics", {})) for path in sorted(mosaics)],
         "photometry": {"reason": about.get("reason", ""), "plot": flux_scale},
         "digests": digests(rows, solved, chosen, index, about),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.constants import speed_of_light
 
-from contimg import measurement_set
+from contimg import bad_data, measurement_set
 from contimg.digests import Digest
 from contimg.geometry import Geometry, dsa_geometry, read_antennas, standard_geometry
 from contimg.meridian import meridian_icrs
@@ -52,6 +52,7 @@ def convert(
     telescope: Mapping[str, Any],
     ingest: Mapping[str, Any],
     group: str,
+    limits: Mapping[str, float] | None = None,
 ) -> Converted:
     """Convert a group's raw files.
 
@@ -62,6 +63,7 @@ def convert(
     antennas : the antenna table (CSV).
     telescope, ingest : these parts of the configuration.
     group : `YYYY-MM-DDTHH:MM:SS`.
+    limits : of bad antennas and values (`flagging.bad_data`); None: not looked for.
 
     Raises
     ------
@@ -72,14 +74,14 @@ def convert(
     if header is not None:
         subbands = Subbands({0: header}, wanted=1, needed=1)
         geometry = standard_geometry(header)
-        return fill(ms, geometry, subbands, group)
+        return fill(ms, geometry, subbands, group, limits)
     subbands = select_subbands(paths, group, ingest)
     table = read_antennas(antennas)
     while True:
         freq_hz = subbands.freq_hz()
         geometry = dsa_geometry(subbands.reference, freq_hz, table, telescope, group)
         try:
-            return fill(ms, geometry, subbands, group)
+            return fill(ms, geometry, subbands, group, limits)
         except BrokenSubband as broken:
             logger.warning("%s; begun again without it", broken)
             subbands = subbands.without(broken.number, broken.reason)
@@ -97,7 +99,13 @@ def standard_header(paths: Sequence[Path]) -> Header | None:
     return header if header.dialect == STANDARD else None
 
 
-def fill(ms: Path, geometry: Geometry, subbands: Subbands, group: str) -> Converted:
+def fill(
+    ms: Path,
+    geometry: Geometry,
+    subbands: Subbands,
+    group: str,
+    limits: Mapping[str, float] | None = None,
+) -> Converted:
     """Make the MS and fill it, portion after portion; see `convert`.
 
     Raises
@@ -111,6 +119,7 @@ def fill(ms: Path, geometry: Geometry, subbands: Subbands, group: str) -> Conver
     measurement_set.create(ms, metadata, f"made from raw files by contimg {workflow_version()}")
     shape = metadata.Nfreqs, len(geometry.polarizations.codes)
     n_usable = np.zeros(metadata.Nblts, dtype=np.int64)
+    watch = bad_data.Watch.of(geometry)
     pending: list[Future[None]] = []
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=1))
@@ -123,6 +132,7 @@ def fill(ms: Path, geometry: Geometry, subbands: Subbands, group: str) -> Conver
             portion = Portion.empty((count, *shape))
             reading = [file.read_into(portion, rows, pool) for file in files]
             portion.flag_unusable()
+            watch.look(rows, portion.visibilities)
             n_usable[rows] = portion.flags[0].size - np.count_nonzero(portion.flags, axis=(1, 2))
             rotate(portion.visibilities, geometry.delta_w_m[rows], metadata.freq_array)
             writing = writer.put(start, *portion.arrays, pool)
@@ -131,9 +141,14 @@ def fill(ms: Path, geometry: Geometry, subbands: Subbands, group: str) -> Conver
         wait(pending)
         digest = writer.digest.hex()
         inputs = {file.path.name: file.digest.hex() for file in files}
+    found = watch.flag(ms, limits) if limits else bad_data.NOTHING
+    if found.n_flagged.any():
+        n_usable -= found.n_flagged
+        digest = measurement_set.ms_digest(ms)
     if not n_usable.any():
         raise Rejected("no usable visibilities: all are zero, not finite or flagged")
-    return Converted(digest, inputs, figures_of(geometry, subbands, group, n_usable))
+    figures = figures_of(geometry, subbands, group, n_usable)
+    return Converted(digest, inputs, figures | found.figures(metadata.telescope.antenna_names))
 
 
 @dataclass(frozen=True)
@@ -278,7 +293,7 @@ def figures_of(
     cross = metadata.ant_1_array != metadata.ant_2_array
     ends = np.stack([metadata.ant_1_array, metadata.ant_2_array])[:, cross & (n_usable > 0)]
     antennas = [str(metadata.telescope.antenna_names[number]) for number in np.unique(ends)]
-    n_all = metadata.Nblts * metadata.Nfreqs * len(geometry.polarizations.codes)
+    n_of_row = metadata.Nfreqs * len(geometry.polarizations.codes)
     return {
         "group": group,
         "dialect": header.dialect,
@@ -299,7 +314,8 @@ def figures_of(
         "missing": subbands.missing,
         "excluded": [{"file": name, "reason": reason} for name, reason in subbands.excluded],
         "files": [header.path.name for header in subbands.headers.values()],
-        "flagged_fraction": 1.0 - float(n_usable.sum()) / n_all,
+        "flagged_fraction": 1.0 - float(n_usable.mean()) / n_of_row,
+        "flagged_fraction_crosses": 1.0 - float(n_usable[cross].mean()) / n_of_row,
     }
 
 

@@ -7,7 +7,14 @@ from numpy.typing import NDArray
 
 from simulator.schedule import Group
 from simulator.seeds import date_number, stream
-from simulator.settings import BAND_BOTTOM_HZ, INTEGRATION_S, Settings, Simulation
+from simulator.settings import (
+    BAND_BOTTOM_HZ,
+    BAND_TOP_HZ,
+    INTEGRATION_S,
+    N_SUBBANDS,
+    Settings,
+    Simulation,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,10 @@ def occupied(
 
     - narrowband: `frequencies_mhz`, at all times.
     - burst: the whole band, `duration` (1) integrations from `integration` (drawn if not given).
-    - sweep: the channel of `start_mhz` + `rate_mhz_per_s` x time.
+    - sweep: the channel of `start_mhz` + `rate_mhz_per_s` x time, or `width_mhz` about it.
+    - band: `width_mhz` about `centre_mhz`, at all times.
+    - edge: `width_mhz` at the lower end of each of `subbands` (numbers; 0 is the highest), at all
+      times.
 
     Raises
     ------
@@ -61,26 +71,45 @@ def occupied(
         When the kind is unknown.
     """
     n_times, n_channels = simulation.n_integrations, simulation.n_channels
-    where = np.zeros((n_times, n_channels), dtype=np.float32)
-    if spec["kind"] == "narrowband":
-        frequencies = np.asarray(spec["frequencies_mhz"], dtype=float)[None, :]
-        channels = channel_of(np.repeat(frequencies, n_times, axis=0), simulation)
-    elif spec["kind"] == "burst":
+    kind, width_mhz = spec["kind"], float(spec.get("width_mhz", 0))
+    if kind == "burst":
+        where = np.zeros((n_times, n_channels), dtype=np.float32)
         duration = int(spec.get("duration", 1))
         drawn = int(random.integers(0, n_times - duration + 1))
         first = int(spec.get("integration", drawn))
         where[first : first + duration] = 1
         return where
-    elif spec["kind"] == "sweep":
-        seconds = np.arange(n_times) * INTEGRATION_S
-        frequencies = spec["start_mhz"] + spec["rate_mhz_per_s"] * seconds
-        channels = channel_of(frequencies[:, None], simulation)
+    steady = np.ones((n_times, 1))
+    if kind == "narrowband":
+        centre_mhz = steady * np.asarray(spec["frequencies_mhz"], dtype=float)
+    elif kind == "sweep":
+        seconds = np.arange(n_times)[:, None] * INTEGRATION_S
+        centre_mhz = spec["start_mhz"] + spec["rate_mhz_per_s"] * seconds
+    elif kind == "band":
+        centre_mhz = steady * spec["centre_mhz"]
+    elif kind == "edge":
+        # Half a kHz inside, so that rounding does not take a channel of the next subband.
+        centre_mhz = steady * (lower_ends_mhz(spec["subbands"]) + width_mhz / 2 + 0.0005)
+        width_mhz -= 0.001
     else:
-        raise ValueError(f"rfi kind is {spec['kind']!r}; known are burst, narrowband, sweep")
-    times = np.broadcast_to(np.arange(n_times)[:, None], channels.shape)
-    inside = (channels >= 0) & (channels < n_channels)
-    where[times[inside], channels[inside]] = 1
-    return where
+        raise ValueError(f"rfi kind is {kind!r}; known are band, burst, edge, narrowband, sweep")
+    return between(centre_mhz - width_mhz / 2, centre_mhz + width_mhz / 2, simulation)
+
+
+def lower_ends_mhz(subbands: list[int]) -> NDArray[np.float64]:
+    """Return the lowest frequency of each subband; subband 0 is the highest."""
+    width_hz = (BAND_TOP_HZ - BAND_BOTTOM_HZ) / N_SUBBANDS
+    return (BAND_TOP_HZ - (np.asarray(subbands) + 1) * width_hz) / 1e6
+
+
+def between(
+    low_mhz: NDArray[np.float64], high_mhz: NDArray[np.float64], simulation: Simulation
+) -> NDArray[np.float32]:
+    """Return 1 in the channels that lie between (n_times, n_interferers) pairs of frequencies."""
+    channel = np.arange(simulation.n_channels)[:, None, None]
+    low, high = channel_of(low_mhz, simulation), channel_of(high_mhz, simulation)
+    inside = (channel >= low) & (channel <= high)
+    return np.asarray(inside.any(axis=2).T, dtype=np.float32)
 
 
 def channel_of(freq_mhz: NDArray[np.float64], simulation: Simulation) -> NDArray[np.int64]:

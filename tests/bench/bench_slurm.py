@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 SUBMISSION_S = 5 / 2
 SCIENCE_JOB = re.compile(r"rule_science_(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)_")
 # A calibrator's group has been converted and solved in an earlier job.
-SOLVING = {"convert_group", "flag_group", "predict_model", "solve_delay", "solve_bandpass",
-           "solve_gains"}  # fmt: skip
+SOLVING = {"convert_group", "flag_group", "measure_flags", "predict_model", "solve_delay",
+           "solve_bandpass", "solve_gains"}  # fmt: skip
 
 
 def seconds_in_rules(folder: Path, date: str, group: str) -> float:

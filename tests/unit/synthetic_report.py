@@ -49,7 +49,7 @@ def made_up_date(
     write_catalog(paths["catalog"], sources, CatalogOptions(), {})
     paths |= write_solutions(root, groups, n_antennas, n_channels, rng)
     images = [write_group(root, group, states[group], size, rng) for group in groups]
-    for name in ("calibrated", "images", "beams", "statuses"):
+    for name in ("flags", "calibrated", "images", "beams", "statuses"):
         paths[name] = [written[name] for written in images]
     good = [group for group in groups if states[group] == "ok"]
     write_photometry(paths["photometry"], good, states, sources, rng)
@@ -225,6 +225,7 @@ def write_group(
     root: Path, group: str, state: str, size: int, rng: np.random.Generator
 ) -> dict[str, Path]:
     paths = {
+        "flags": root / f"ms/science/{DATE}/{group}.flags.json",
         "calibrated": root / f"ms/calibrated/{DATE}/{group}.ms.json",
         "images": root / f"images/{DATE}/{group}.pbcor.fits",
         "beams": root / f"images/{DATE}/{group}.pb.fits",
@@ -232,7 +233,9 @@ def write_group(
     }
     if state == "files":
         write_status(paths["calibrated"], status="rejected", reason=REJECTION)
+        write_status(paths["flags"], status="rejected", reason=REJECTION)
     else:
+        write_status(paths["flags"], digest="f3" * 20, figures=flags_of(rng))
         figures = {
             "flagged_fraction": rng.uniform(0.05, 0.2), "calibration_source": "borrowed",
             "tables": {"group": "2025-10-17T09:00:00", "date": "2025-10-17"},
@@ -261,6 +264,25 @@ def write_group(
         },
     )  # fmt: skip
     return paths
+
+
+def flags_of(rng: np.random.Generator, n_bins: int = 96, n_antennas: int = 96) -> dict[str, Any]:
+    """A fingerprint of flags: carriers, a missing subband, and one dead polarization."""
+    by_channel = rng.uniform(0, 0.01, n_bins)
+    by_channel[[30, 31, 60]] = 0.9
+    by_channel[42:48] = 1
+    by_antenna = rng.uniform(0.08, 0.1, n_antennas)
+    by_antenna[7] = 0.5
+    names = [f"DSA-{number:03d}" for number in range(1, n_antennas + 1)]
+    dead = {"antenna": "DSA-008", "polarization": "Y", "reason": "dead: 0.001 of the median power"}
+    causes = ("missing_subbands", "bad_antennas", "other_conversion", "interference")
+    return {
+        "flagged_fraction": 0.1,
+        "causes": dict(zip(causes, (0.0625, 0.01, 0.0, 0.0275), strict=True)),
+        "bad_antennas": [dead],
+        "antennas": {"name": names, "flagged": by_antenna},
+        "channels": {"freq_hz": np.linspace(1.312e9, 1.498e9, n_bins), "flagged": by_channel},
+    }
 
 
 def write_photometry(

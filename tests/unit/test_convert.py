@@ -346,6 +346,7 @@ def test_the_script_writes_set_and_status_or_the_labelled_empty_ones(group, raw,
         "status": tmp_path / "x.ms.json",
         "telescope": TELESCOPE,
         "ingest": INGEST,
+        "bad_data": {},
         "group": group.name,
     }
     main(subbands=raw, **arguments)

@@ -105,6 +105,13 @@ def test_solutions_are_drawn_with_their_snr_flags_and_phases_in_time(date):
     assert "1.4 min across each panel" in visible(date)
 
 
+def test_the_page_tells_what_was_flagged_and_why(date):
+    shown = visible(date)
+    assert "DSA-008" in shown
+    assert "dead: 0.001 of the median power" in shown
+    assert re.search(r"missing subbands\s+6\.25\s+6\.25", shown)
+
+
 def test_antennas_without_a_bandpass_are_named(date):
     assert re.search(r"Antennas without a bandpass[^()]*\(1\)\s+2\s", visible(date))
 
@@ -134,7 +141,8 @@ def test_a_date_of_which_all_is_rejected_has_a_page(tmp_path):
     index = json.loads(arguments["index"].read_text())
     write_json(arguments["index"], index | {"calibrators": [], "mosaics": {}})
     reason = "no calibrator passes, and no earlier tables are young enough"
-    for path in [arguments["calibration"], *arguments["calibrated"], *arguments["statuses"]]:
+    of_groups = [*arguments["flags"], *arguments["calibrated"], *arguments["statuses"]]
+    for path in [arguments["calibration"], *of_groups]:
         write_status(path, status="rejected", reason=reason)
     for path in arguments["images"] + arguments["beams"]:
         write_rejected_image(path, reason)

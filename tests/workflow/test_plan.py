@@ -44,7 +44,7 @@ def test_a_dry_run_on_fresh_raw_files_shows_the_whole_plan(
         "list_transits": 1, "report_date": 1, "build_mosaic": len(index["mosaics"]),
         **dict.fromkeys(["predict_model", "solve_bandpass", "solve_gains"], n_solved),
         **dict.fromkeys(
-            ["convert_group", "flag_group", "apply_calibration", "image_group",
+            ["convert_group", "flag_group", "measure_flags", "apply_calibration", "image_group",
              "correct_primary_beam", "measure_photometry"], n_groups),
     }  # fmt: skip
     assert n_groups == 3
