@@ -91,4 +91,4 @@ def test_place_is_constant_too(folder: Path) -> None:
         fit = fit_free_positions(image, bright["ra_deg"], bright["dec_deg"], background, rms)
         offsets.append(fit[["dra_arcsec", "ddec_arcsec"]].to_numpy()[0])
     record("drift: offsets, arcsec", np.round(offsets, 3).tolist())
-    assert np.abs(offsets).max() < 0.2
+    assert np.abs(offsets).max() < 0.3
