@@ -71,7 +71,7 @@ def lightcurve_plot(
 
 def draw_subbands(axes: Axes, subbands: Sequence[tuple[float, float, pd.DataFrame]]) -> None:
     """Draw the light curves of subband images over their baselines; see `lightcurve_plot`."""
-    colours = matplotlib.colormaps["plasma"](np.linspace(0.72, 0.0, len(subbands)))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.7, 0.0, len(subbands)))
     for (freq_hz, baseline_jy, rows), colour in zip(subbands, colours, strict=True):
         rows = rows[(rows["status"] == "ok") & np.isfinite(rows["norm_flux_jy"])]
         if len(rows):
