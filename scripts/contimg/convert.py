@@ -1,6 +1,7 @@
 """Raw files to one Measurement Set: one spectral window, one field, one ICRS phase centre."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -198,9 +199,11 @@ class RawFile:
         self._columns = [self._file[name] for name in (VISIBILITIES, FLAGS, WEIGHTS)]
         if self.path != self._reference and not self._has_rows_of(self._reference):
             raise BrokenSubband(self._number, f"its rows are not those of {self._reference.name}")
+        self._descriptor = os.open(self.path, os.O_RDONLY)
         return self
 
     def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
         self._file.close()
 
     def _has_rows_of(self, other: Path) -> bool:
@@ -227,7 +230,7 @@ class RawFile:
         wanted = self._geometry.raw_rows[rows]
         span = slice(int(wanted[0]), int(wanted[-1]) + 1)
         try:
-            read = [column[span] for column in self._columns]
+            read = [self._read(column, span) for column in self._columns]
         except OSError as error:
             raise BrokenSubband(
                 self._number, f"its visibilities cannot be read: {error}"
@@ -241,11 +244,25 @@ class RawFile:
                 block = block[wanted - wanted[0]]
             block = block[:, self._channels]
             target = column[:, self._place]
-            for pol, place in enumerate(polarizations.places):
-                target[..., pol] = block[..., place]
+            if np.array_equal(polarizations.places, np.arange(block.shape[-1])):
+                target[...] = block
+            else:
+                for pol, place in enumerate(polarizations.places):
+                    target[..., pol] = block[..., place]
             if len(swapped):
                 target[swapped] = block[swapped][..., polarizations.places_swapped].conj()
         return digesting
+
+    def _read(self, column: h5py.Dataset, rows: slice) -> NDArray:
+        """Read rows; past HDF5, which takes five times as long, where they lie in one piece."""
+        offset = column.id.get_offset()
+        if offset is None or not column.dtype.isnative:
+            return column[rows]
+        values = np.empty((rows.stop - rows.start, *column.shape[1:]), column.dtype)
+        start = offset + rows.start * (values.nbytes // len(values))
+        if os.preadv(self._descriptor, [values.reshape(-1).view(np.uint8)], start) < values.nbytes:
+            raise OSError("the file ends too early")
+        return values
 
     def _add(self, read: list[NDArray]) -> None:
         for name, values in zip((VISIBILITIES, FLAGS, WEIGHTS), read, strict=True):
@@ -269,13 +286,28 @@ def rotate(
     -----
     V exp(-2 pi i w nu/c), pyuvdata's `phase`. Whole turns are taken off in double precision.
     """
-    turns = np.multiply.outer(delta_w_m / speed_of_light, freq_hz)
+    delay_s = delta_w_m / speed_of_light
+    spacing_hz = np.diff(freq_hz)
+    step = max(number for number in range(1, 65) if len(freq_hz) % number == 0)
+    if len(freq_hz) > 1 and np.ptp(spacing_hz) < 1e-3:
+        # Of evenly spaced channels: products of a few phasors, which are cheaper than each alone.
+        phasor = phasors(delay_s, freq_hz[::step])[:, :, None]
+        phasor = phasor * phasors(delay_s, freq_hz[:step] - freq_hz[0])[:, None, :]
+        phasor = phasor.reshape(len(delay_s), -1)
+    else:
+        phasor = phasors(delay_s, freq_hz)
+    visibilities *= phasor[..., None]
+
+
+def phasors(delay_s: NDArray[np.float64], freq_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
+    """exp(-2 pi i delay nu), (n_delays, n_channels)."""
+    turns = np.multiply.outer(delay_s, freq_hz)
     turns -= np.rint(turns)
     angle = (-2 * np.pi * turns).astype(np.float32)
     phasor = np.empty(angle.shape, dtype=np.complex64)
     np.cos(angle, out=phasor.real)
     np.sin(angle, out=phasor.imag)
-    visibilities *= phasor[..., None]
+    return phasor
 
 
 def figures_of(

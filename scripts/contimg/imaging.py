@@ -56,6 +56,7 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
     size = str(options["size"])
     return [
         "-no-update-model-required",
+        "-no-dirty",
         "-size", size, size,
         "-scale", f"{options['scale_arcsec']}asec",
         "-weight", *str(options["weight"]).split(),
@@ -63,6 +64,7 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
         "-mgain", str(options["mgain"]),
         "-auto-mask", str(options["auto_mask"]),
         "-auto-threshold", str(options["auto_threshold"]),
+        "-wgridder-accuracy", str(options["gridding_accuracy"]),
         "-pol", "I",
         *minimum_uv(options["min_uv_lambda"]),
         *subband_images(options["subbands"]),

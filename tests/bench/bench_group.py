@@ -134,7 +134,7 @@ def aoflagger(ms: str) -> list[str]:
 
 
 def wsclean(name: str, ms: str) -> list[str]:
-    """WSClean with the workflow's own options."""
+    """WSClean with the workflow's own options, but for the accuracy, which is WSClean's."""
     sys.path.insert(0, str(ROOT / "scripts"))
     from contimg.imaging import wsclean_arguments
 
@@ -144,7 +144,8 @@ def wsclean(name: str, ms: str) -> list[str]:
     for config in (ROOT / "config" / "config.yaml", CONFIG):
         imaging |= yaml.safe_load(config.read_text()).get("imaging", {})
     gridder = ["-use-wgridder"] if old else ["-gridder", "wgridder"]
-    return ["wsclean", *wsclean_arguments(imaging), *gridder, "-j", THREADS, "-name", name, ms]
+    arguments = wsclean_arguments({**imaging, "gridding_accuracy": 1e-4})
+    return ["wsclean", *arguments, *gridder, "-j", THREADS, "-name", name, ms]
 
 
 def files_of(group: str) -> list[str]:

@@ -13,8 +13,9 @@ OPTIONS = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())["ima
 
 def test_the_documented_defaults() -> None:
     assert " ".join(wsclean_arguments(OPTIONS)) == (
-        "-no-update-model-required -size 4800 4800 -scale 3.0asec -weight briggs 0.5 -niter 30000 "
-        "-mgain 0.8 -auto-mask 5.0 -auto-threshold 1.0 -pol I"
+        "-no-update-model-required -no-dirty -size 4800 4800 -scale 3.0asec -weight briggs 0.5 "
+        "-niter 30000 -mgain 0.8 -auto-mask 5.0 -auto-threshold 1.0 -wgridder-accuracy 0.001 "
+        "-pol I"
     )
 
 
