@@ -117,6 +117,12 @@ def container_of(wildcards):
     return identity_of_container(CONTAINER)
 
 
+# The set that is imaged: the calibrated one, or the best round of the strategy of config.
+IMAGED_SET = "ms/calibrated/{date}/{group}.ms"
+if config["selfcal"]["strategy"] != "none":
+    IMAGED_SET = f"selfcal/{config['selfcal']['strategy']}/{{date}}/{{group}}.ms"
+
+
 def of_groups(pattern, groups):
     """A path for each group, in its own date's folder."""
     return [pattern.format(date=group[:10], group=group) for group in groups]

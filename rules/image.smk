@@ -6,8 +6,8 @@ from contimg.imaging import IMAGE_PRODUCTS, wsclean_arguments
 
 rule image_group:
     input:
-        calibrated_ms="ms/calibrated/{date}/{group}.ms",
-        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        calibrated_ms=IMAGED_SET,
+        calibrated_status=f"{IMAGED_SET}.json",
     output:
         image="images/{date}/{group}.image.fits",
         residual="images/{date}/{group}.residual.fits",
@@ -28,6 +28,7 @@ rule image_group:
     params:
         arguments=wsclean_arguments(config["imaging"]),
         products=IMAGE_PRODUCTS,
+        stem="images/{date}/{group}",
         container=container_of,
         functions=shell_functions,
         code=code("image_group", "contimg/imaging.py"),
@@ -41,7 +42,7 @@ rule image_group:
         exec >{log:q} 2>&1
         {params.functions}
         require_whole {input.calibrated_ms:q}
-        make_part images/{wildcards.date:q} {wildcards.group:q}.imaging
+        make_part "$(dirname {params.stem:q})" "$(basename {params.stem:q})".imaging
         if [ -e {input.calibrated_ms:q}/rejected.fits ]; then
             for product in {params.products:q}; do
                 cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-$product.fits"
@@ -61,7 +62,7 @@ rule image_group:
                 -name wsclean {wildcards.group:q}.ms
         fi
         for product in {params.products:q}; do
-            mv "$part/wsclean-$product.fits" images/{wildcards.date:q}/{wildcards.group:q}.$product.fits
+            mv "$part/wsclean-$product.fits" {params.stem:q}.$product.fits
         done
         """
 
@@ -70,7 +71,7 @@ rule correct_primary_beam:
     input:
         image="images/{date}/{group}.image.fits",
         residual="images/{date}/{group}.residual.fits",
-        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        calibrated_status=f"{IMAGED_SET}.json",
     output:
         pb="images/{date}/{group}.pb.fits",
         pbcor="images/{date}/{group}.pbcor.fits",

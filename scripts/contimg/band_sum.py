@@ -32,7 +32,11 @@ PARALLEL = {1: [0], 2: [0, 1], 4: [0, 3]}
 FEEDS = {1: ([0], [0]), 2: ([0, 1], [0, 1]), 4: ([0, 0, 1, 1], [0, 1, 0, 1])}
 """Feeds of the first and of the second antenna in each correlation."""
 
-NOT_COPIED = {*BY_CHANNEL, "WEIGHT", "SIGMA", "FLAG_CATEGORY"}
+NOT_COPIED = {*BY_CHANNEL, "WEIGHT", "SIGMA", "SIGMA_SPECTRUM", "FLAG_CATEGORY"}
+ROW_IDS = ("TIME", "SCAN_NUMBER", "ANTENNA1", "ANTENNA2", "INTERVAL")
+
+Block = tuple[slice, NDArray, NDArray, NDArray, NDArray]
+"""Rows of a set, and their DATA, model, FLAG and weight."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +76,45 @@ def sum_over_band(ms: Path, target: Path, solint: str, known: Response | None = 
 
 def write_sums(ms: Path, target: Path, solint: str, known: Response | None) -> None:
     """Do the work of `sum_over_band`, in a process without casatools."""
-    ids = read_columns(ms, ["TIME", "SCAN_NUMBER", "ANTENNA1", "ANTENNA2", "INTERVAL"])
+    ids = read_columns(ms, ROW_IDS)
+    first, row = rows_of_sums(ids, solint)
+    cross, power = summed(blocks(ms), ids, row, known)
+    write_one_channel(ms, target, first, columns_of_sums(ids, row, cross, power))
+
+
+def rows_of_sums(
+    ids: dict[str, NDArray[Any]], solint: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Put a set's rows together: one row an interval and baseline.
+
+    Parameters
+    ----------
+    ids : the columns `ROW_IDS` of the set.
+    solint : length of an interval.
+
+    Returns
+    -------
+    first : (n_rows of the sums,) the first row of the set that belongs to each.
+    row : (n_rows of the set,) which row of the sums it belongs to.
+    """
     interval = intervals(ids["TIME"], ids["SCAN_NUMBER"], solint)
     keys = np.stack([interval, ids["ANTENNA1"], ids["ANTENNA2"]])
     _, first, row = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    row = row.reshape(-1)
-    cross, power = summed(ms, ids, row, known)
+    return first, row.reshape(-1)
+
+
+def columns_of_sums(
+    ids: dict[str, NDArray[Any]],
+    row: NDArray[np.int64],
+    cross: NDArray[np.complex128],
+    power: NDArray[np.float64],
+) -> dict[str, NDArray[Any]]:
+    """Columns of the set that CASA solves on: the quotient of the sums, and its weight."""
     total = {name: np.bincount(row, weights=ids[name]) for name in ("TIME", "INTERVAL")}
     middle = total["TIME"] / np.bincount(row)
     # CASA leaves out a visibility of which one correlation is flagged; the crossed have no model.
     empty = np.any(power[:, PARALLEL[power.shape[1]]] <= 0, axis=1, keepdims=True)
-    columns = {
+    return {
         **{"TIME": middle, "TIME_CENTROID": middle},
         **{"INTERVAL": total["INTERVAL"], "EXPOSURE": total["INTERVAL"]},
         "DATA": (cross / np.where(power > 0, power, 1)).astype(np.complex64)[:, None],
@@ -91,7 +123,6 @@ def write_sums(ms: Path, target: Path, solint: str, known: Response | None) -> N
         "WEIGHT": power.astype(np.float32),
         "SIGMA": (1 / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32),
     }
-    write_one_channel(ms, target, first, columns)
 
 
 def intervals(
@@ -113,22 +144,29 @@ def intervals(
 
 
 def summed(
-    ms: Path, ids: dict[str, NDArray[Any]], row: NDArray[np.int64], known: Response | None
+    blocks: Iterator[Block],
+    ids: dict[str, NDArray[Any]],
+    row: NDArray[np.int64],
+    known: Response | None = None,
 ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
     """Sum w V N* and w |N|^2 over the band.
 
     Parameters
     ----------
+    blocks : rows of the set, their data, model, flags and weights, block after block.
     ids : ANTENNA1 and ANTENNA2 of the set's rows.
     row : (n_rows of the set,) which row of the sums it belongs to.
+    known : what is divided out, or None.
 
     Returns
     -------
     cross, power : (n_rows of the sums, n_pol).
     """
-    shape = int(row.max()) + 1, read_columns(ms / "POLARIZATION", ["NUM_CORR"])["NUM_CORR"][0]
-    cross, power = np.zeros(shape, dtype=np.complex128), np.zeros(shape)
-    for rows, data, model, flag, weight in blocks(ms):
+    cross, power = np.zeros((0, 0), dtype=np.complex128), np.zeros((0, 0))
+    for rows, data, model, flag, weight in blocks:
+        if not cross.size:
+            shape = int(row.max()) + 1, data.shape[-1]
+            cross, power = np.zeros(shape, dtype=np.complex128), np.zeros(shape)
         if known is not None:
             ends = ids["ANTENNA1"][rows], ids["ANTENNA2"][rows]
             gain, unknown = known.of_baselines(*ends, data.shape[-1])
@@ -139,7 +177,7 @@ def summed(
     return cross, power
 
 
-def blocks(ms: Path) -> Iterator[tuple[slice, NDArray, NDArray, NDArray, NDArray]]:
+def blocks(ms: Path) -> Iterator[Block]:
     """Yield rows, DATA, MODEL_DATA, FLAG and weight of a set, a block of rows after the other."""
     import casacore.tables
 
@@ -175,7 +213,9 @@ def write_one_channel(
         with source.query("ROWNUMBER() < 0") as none:
             none.copy(str(target), deep=True).close()
     with casacore.tables.table(str(target), readonly=False, ack=False) as table:
-        table.removecols("MODEL_DATA")
+        by_channel_only = {"MODEL_DATA", "SIGMA_SPECTRUM"} & set(table.colnames())
+        if by_channel_only:
+            table.removecols(sorted(by_channel_only))
         table.addrows(len(first))
         for name in sorted(set(table.colnames()) & set(columns)):
             table.putcol(name, columns[name])

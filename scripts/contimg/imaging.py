@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 IMAGE_PRODUCTS = ("image", "residual", "model", "psf")
+SELFCAL_PRODUCTS = ("image", "residual", "model")
 
 
 def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,155 @@
+"""Solve a field's own gains in one round of self-calibration, and correct its set with them."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contimg import selfcal, selfcal_solve, solve
+from contimg.beam import Dish
+from contimg.casa import away_from_casatools, load_casatasks
+from contimg.catalog import read_sources
+from contimg.checkout import located
+from contimg.digests import digest_of_arrays
+from contimg.fits import pixel_digest, read_image, write_rejected_image
+from contimg.scratch import scratch_folder, size_bytes
+from contimg.script import run
+from contimg.selfcal_model import ImageModel, Model, PointModel, catalogue_sky
+from contimg.sky import Sky, aberration_scale, direction_cosines, model_sky
+from contimg.status import (
+    REJECTED_NOTE,
+    Rejected,
+    Status,
+    reject_directory,
+    require_ok,
+    write_status,
+    written_whole,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def main(
+    *,
+    calibrated_ms: Path,
+    calibrated_status: Path,
+    images: list[Path],
+    residuals: list[Path],
+    models: list[Path],
+    catalog: Path,
+    gcal: Path,
+    solution: Path,
+    round_ms: Path,
+    status: Path,
+    strategy: dict[str, Any],
+    calibrator: dict[str, Any] | None,
+    selfcal_options: dict[str, Any],
+    beam: dict[str, Any],
+    threads: int = 1,
+    scratch: Path = Path(),
+) -> None:
+    """Write the round's gains (gcal, a CASA table) with their figures, and the corrected set.
+
+    images, residuals, models: WSClean's of the rounds before, from round 0 on
+    gcal, solution: output, the table and its status
+    round_ms, status: output, the corrected set and its status
+    strategy: {model: clean, catalogue or calibrator; min_mjy: of the catalogue's sources}
+    calibrator: of the group, as for predict_model; None for a group without one
+    selfcal_options, beam: the blocks of the configuration (on the command line YAML text)
+    """
+    load_casatasks()
+    calibrated = require_ok(calibrated_status)
+    qualities = selfcal.qualities_of(images, residuals)
+    rounds = selfcal_options["rounds"]
+    selfcal.require_worth_trying(rounds, qualities, selfcal_options["min_improvement"])
+    best = selfcal.best_round(qualities)
+    if strategy["model"] == "clean":
+        model, digest = clean_model(models[best], threads)
+    else:
+        sky = sky_of(strategy, calibrator, catalog, calibrated, selfcal_options["radius_deg"])
+        model, digest = point_model(sky, calibrated, beam)
+    with scratch_folder(scratch, size_bytes(calibrated_ms) // 4, gcal) as folder:
+        table, options = folder / "table.gcal", rounds[len(qualities) - 1]
+        found = selfcal_solve.solve_gains(calibrated_ms, model, options, table, folder)
+        largest = selfcal_options["max_flagged_solutions"]
+        if found.figures["flagged_solutions"] > largest:
+            flagged = found.figures["flagged_solutions"]
+            raise Rejected(f"{flagged:.0%} of solutions flagged, {largest:.0%} allowed")
+        table_digest = solve.publish(table, gcal)
+    with written_whole(round_ms) as temporary:
+        corrected = away_from_casatools(
+            selfcal_solve.correct, calibrated_ms, temporary, found.mjd, found.gain
+        )
+    inputs = {"ms": calibrated.digest, "model": digest}
+    figures = {**found.figures, "model_round": best, "options": options}
+    write_status(solution, digest=table_digest, inputs=inputs, figures=figures)
+    write_status(
+        status,
+        digest=corrected,
+        inputs={"ms": calibrated.digest, "gcal": table_digest},
+        figures=figures,
+    )
+
+
+def clean_model(path: Path, threads: int) -> tuple[Model, str]:
+    """Return a round's CLEAN model and the digest of its pixels."""
+    model = ImageModel(path, threads)
+    logger.info("CLEAN model %s of %.3g Jy", path, model.require_flux())
+    return model, pixel_digest(read_image(path, require_beam=False).data)
+
+
+def sky_of(
+    strategy: dict[str, Any],
+    calibrator: dict[str, Any] | None,
+    catalog: Path,
+    calibrated: Status,
+    radius_deg: float,
+) -> Sky:
+    """Return the group's calibrator, or the catalogue's sources in the field.
+
+    Raises
+    ------
+    Rejected
+        When there is none.
+    """
+    figures = calibrated.figures
+    freq_hz, centre = np.array(figures["freq_hz"]), (figures["ra_deg"], figures["dec_deg"])
+    if strategy["model"] == "calibrator":
+        if calibrator is None:
+            raise Rejected("no calibrator passes through this group")
+        return model_sky(calibrator, read_sources(catalog, *centre, 0.0), freq_hz)
+    sources = read_sources(catalog, *centre, radius_deg, strategy["min_mjy"] / 1e3)
+    if sources.empty:
+        raise Rejected(f"no catalogue source above {strategy['min_mjy']} mJy in the field")
+    return catalogue_sky(sources, freq_hz)
+
+
+def point_model(sky: Sky, calibrated: Status, beam: dict[str, Any]) -> tuple[Model, str]:
+    """Return sources as they shine through the drifting beam, and the digest of their sky."""
+    figures = calibrated.figures
+    centre = (figures["ra_deg"], figures["dec_deg"])
+    lmn = direction_cosines(sky.ra_deg, sky.dec_deg, centre)
+    lmn *= aberration_scale(centre, figures["mid_mjd"])
+    table = located(beam["table"]) if beam["table"] else None
+    dish = Dish(beam["model"], figures["dish_diameter_m"], table)
+    logger.info("%d sources", len(sky.ra_deg))
+    times = np.array(figures["integration_mjd"])
+    named = [("ra", sky.ra_deg), ("dec", sky.dec_deg), ("flux", sky.flux_jy)]
+    model = PointModel(sky, lmn, np.array(figures["pointing"]), times, dish)
+    return model, digest_of_arrays(named)
+
+
+def reject(reason: str, *, gcal: Path, solution: Path, round_ms: Path, status: Path) -> None:
+    """Write the labelled empty table, and the empty set with the image that imaging passes on."""
+    reject_directory(gcal, reason)
+    write_status(solution, status="rejected", reason=reason)
+    with written_whole(round_ms) as temporary:
+        temporary.mkdir()
+        (temporary / REJECTED_NOTE).write_text(reason + "\n")
+        write_rejected_image(temporary / "rejected.fits", reason)
+    write_status(status, status="rejected", reason=reason)
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"), reject=reject)
