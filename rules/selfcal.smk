@@ -128,3 +128,65 @@ rule choose_round:
         "Which round of {wildcards.strategy} serves {wildcards.group}"
     script:
         "../scripts/choose_round.py"
+
+
+def compared(wildcards):
+    """The sets that strategies chose for the groups that config compares."""
+    wanted = SELFCAL["compare"]
+    groups = wanted["groups"]
+    dates = wanted["dates"] or ([] if groups else config["dates"] or inventory.dates())
+    groups = sorted({*groups, *(name for date in dates for name in inventory.groups(date))})
+    return [
+        path
+        for strategy in wanted["strategies"] or SELFCAL["strategies"]
+        for path in of_groups(f"selfcal/{strategy}/{{date}}/{{group}}.ms.json", groups)
+    ]
+
+
+rule compare_selfcal:
+    input:
+        chosen=compared,
+    output:
+        output="selfcal/comparison.parquet",
+    log:
+        "logs/compare_selfcal.log",
+    benchmark:
+        "benchmarks/compare_selfcal.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        options=SELFCAL,
+        code=code("compare_selfcal"),
+    message:
+        "Strategies of self-calibration compared"
+    script:
+        "../scripts/compare_selfcal.py"
+
+
+rule report_selfcal:
+    input:
+        comparison="selfcal/comparison.parquet",
+        chosen=compared,
+    output:
+        page="report/selfcal.html",
+    log:
+        "logs/report_selfcal.log",
+    benchmark:
+        "benchmarks/report_selfcal.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        benchmarks="benchmarks",
+        code=code("report_selfcal"),
+    message:
+        "Report of self-calibration"
+    script:
+        "../scripts/report_selfcal.py"

@@ -58,12 +58,12 @@ def main(
     calibrator: of the group, as for predict_model; None for a group without one
     selfcal_options, beam: the blocks of the configuration (on the command line YAML text)
     """
-    load_casatasks()
     calibrated = require_ok(calibrated_status)
     qualities = selfcal.qualities_of(images, residuals)
     rounds = selfcal_options["rounds"]
     selfcal.require_worth_trying(rounds, qualities, selfcal_options["min_improvement"])
     best = selfcal.best_round(qualities)
+    load_casatasks()
     if strategy["model"] == "clean":
         model, digest = clean_model(models[best], threads)
     else:
