@@ -108,6 +108,8 @@ def sky_of(
 ) -> Sky:
     """Return the group's calibrator, or the catalogue's sources in the field.
 
+    A calibrator that passes through the group takes the place of its own catalogue row.
+
     Raises
     ------
     Rejected
@@ -122,6 +124,8 @@ def sky_of(
     sources = read_sources(catalog, *centre, radius_deg, strategy["min_mjy"] / 1e3)
     if sources.empty:
         raise Rejected(f"no catalogue source above {strategy['min_mjy']} mJy in the field")
+    if calibrator is not None:
+        return model_sky(calibrator, sources, freq_hz)
     return catalogue_sky(sources, freq_hz)
 
 

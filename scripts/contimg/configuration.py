@@ -104,9 +104,9 @@ def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
         key, model, seeded = f"selfcal.strategies.{name}", strategy["model"], "min_mjy" in strategy
         if model == "calibrator" and seeded:
             yield (
-                f"{key}: a calibrator model and catalogue seeding (min_mjy) together: the catalogue "
-                "has the calibrator, which would count twice; leave min_mjy out, or take "
-                "model: catalogue"
+                f"{key}: a calibrator model and catalogue seeding (min_mjy) together: the "
+                "catalogue has the calibrator, which would count twice; leave min_mjy out, or "
+                "take model: catalogue"
             )
         elif model == "clean" and seeded:
             yield f"{key}.min_mjy: of no use to model: clean; leave it out"
@@ -124,4 +124,4 @@ def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
         yield f"selfcal.rounds: modes {', '.join(modes)}; phases (p) come before amplitudes (ap)"
     for number, one in enumerate(selfcal["rounds"], 1):
         if (one["mode"] == "ap") != ("phase_solint" in one):
-            yield f"selfcal.rounds: round {number}: phase_solint belongs to mode ap, and to no other"
+            yield f"selfcal.rounds: round {number}: phase_solint goes with mode ap and no other"
