@@ -2,36 +2,9 @@
 # Makes: selfcal/STRATEGY/DATE/GROUP.rN.*: rounds, each a solution and the image of the set that it
 # corrects; selfcal/STRATEGY/DATE/GROUP.ms, the set of the best round; the comparison of strategies.
 
-from contimg.imaging import SELFCAL_PRODUCTS
+from contimg.imaging import SELFCAL_PRODUCTS, round_arguments
 
-SELFCAL = config["selfcal"]
-OF_ROUND = "selfcal/{strategy}/{date}/{group}.r{round}"
-N_ROUNDS = len(SELFCAL["rounds"])
-
-
-def of_rounds(ending, numbers):
-    """Paths of rounds of a strategy; round 0 is the same for all."""
-    return [
-        ("selfcal/none" if number == 0 else "selfcal/{strategy}")
-        + f"/{{date}}/{{group}}.r{number}{ending}"
-        for number in numbers
-    ]
-
-
-def of_earlier_rounds(ending):
-    """An input function: files of the rounds before one."""
-    return lambda wildcards: [
-        path.format(**wildcards) for path in of_rounds(ending, range(int(wildcards.round)))
-    ]
-
-
-def set_of_round(ending):
-    """An input function: the set that a round images; round 0 is the calibrated one."""
-    return lambda wildcards: (
-        "ms/calibrated/{date}/{group}.ms" + ending
-        if wildcards.round == "0"
-        else OF_ROUND + ".ms" + ending
-    ).format(**wildcards)
+SOLVING = ("radius_deg", "min_improvement", "max_flagged_solutions")
 
 
 use rule image_group as image_round with:
@@ -47,7 +20,7 @@ use rule image_group as image_round with:
     benchmark:
         "benchmarks/{date}/image_round/{group}.{strategy}.r{round}.jsonl"
     params:
-        arguments=wsclean_arguments({**config["imaging"], **SELFCAL["imaging"]}),
+        arguments=round_arguments(config["imaging"], SELFCAL["imaging"]),
         products=SELFCAL_PRODUCTS,
         stem=OF_ROUND,
         code=code("image_round", "contimg/imaging.py"),
@@ -59,9 +32,9 @@ rule solve_round:
     input:
         calibrated_ms="ms/calibrated/{date}/{group}.ms",
         calibrated_status="ms/calibrated/{date}/{group}.ms.json",
-        images=of_earlier_rounds(".image.fits"),
-        residuals=of_earlier_rounds(".residual.fits"),
-        models=of_earlier_rounds(".model.fits"),
+        images=of_rounds(".image.fits"),
+        residuals=of_rounds(".residual.fits"),
+        models=of_rounds(".model.fits"),
         catalog="catalogs/master_sources.sqlite3",
     output:
         gcal=directory(f"{OF_ROUND}.gcal"),
@@ -81,13 +54,13 @@ rule solve_round:
         mem_mb=growing(800, per_raw_gb=600),
         runtime=growing(5, per_raw_gb=10),
     params:
-        strategy=lambda wildcards: SELFCAL["strategies"][wildcards.strategy],
+        strategy=lambda wildcards: strategy_of(wildcards.strategy),
         calibrator=lambda wildcards: inventory.calibrators_by_group(wildcards.date).get(
             wildcards.group
         ),
         selfcal_options=lambda wildcards: {
-            name: SELFCAL[name]
-            for name in ("rounds", "radius_deg", "min_improvement", "max_flagged_solutions")
+            "rounds": strategy_of(wildcards.strategy)["rounds"],
+            **{name: SELFCAL[name] for name in SOLVING},
         },
         beam=config["beam"],
         code=code("solve_round"),
@@ -101,14 +74,14 @@ rule choose_round:
     input:
         calibrated_ms="ms/calibrated/{date}/{group}.ms",
         calibrated_status="ms/calibrated/{date}/{group}.ms.json",
-        round_sets=of_rounds(".ms", range(1, N_ROUNDS + 1)),
-        set_statuses=of_rounds(".ms.json", range(1, N_ROUNDS + 1)),
-        solutions=of_rounds(".gcal.json", range(1, N_ROUNDS + 1)),
-        images=of_rounds(".image.fits", range(N_ROUNDS + 1)),
-        residuals=of_rounds(".residual.fits", range(N_ROUNDS + 1)),
+        round_sets=of_rounds(".ms", first=1),
+        set_statuses=of_rounds(".ms.json", first=1),
+        solutions=of_rounds(".gcal.json", first=1),
+        images=of_rounds(".image.fits"),
+        residuals=of_rounds(".residual.fits"),
     output:
-        chosen_ms=temp(directory("selfcal/{strategy}/{date}/{group}.ms")),
-        status="selfcal/{strategy}/{date}/{group}.ms.json",
+        chosen_ms=temp(directory(CHOSEN_SET)),
+        status=f"{CHOSEN_SET}.json",
     log:
         "logs/{date}/choose_round/{group}.{strategy}.log",
     benchmark:
@@ -122,7 +95,8 @@ rule choose_round:
         mem_mb=growing(600, per_megapixel=60),
         runtime=growing(10),
     params:
-        selfcal_options=lambda wildcards: {"min_improvement": SELFCAL["min_improvement"]},
+        fixed_model=lambda wildcards: strategy_of(wildcards.strategy)["model"] != "clean",
+        min_improvement=SELFCAL["min_improvement"],
         code=code("choose_round"),
     message:
         "Which round of {wildcards.strategy} serves {wildcards.group}"
@@ -130,22 +104,9 @@ rule choose_round:
         "../scripts/choose_round.py"
 
 
-def compared(wildcards):
-    """The sets that strategies chose for the groups that config compares."""
-    wanted = SELFCAL["compare"]
-    groups = wanted["groups"]
-    dates = wanted["dates"] or ([] if groups else config["dates"] or inventory.dates())
-    groups = sorted({*groups, *(name for date in dates for name in inventory.groups(date))})
-    return [
-        path
-        for strategy in wanted["strategies"] or SELFCAL["strategies"]
-        for path in of_groups(f"selfcal/{strategy}/{{date}}/{{group}}.ms.json", groups)
-    ]
-
-
 rule compare_selfcal:
     input:
-        chosen=compared,
+        chosen=compared_sets,
     output:
         output="selfcal/comparison.parquet",
     log:
@@ -170,7 +131,7 @@ rule compare_selfcal:
 rule report_selfcal:
     input:
         comparison="selfcal/comparison.parquet",
-        chosen=compared,
+        chosen=compared_sets,
     output:
         page="report/selfcal.html",
     log:

@@ -32,20 +32,22 @@ def main(
     chosen_ms: Path,
     status: Path,
     strategy: str,
-    selfcal_options: dict[str, Any],
+    fixed_model: bool,
+    min_improvement: float,
 ) -> None:
     """Write the set of the best round, and which that is, with the figures of all.
 
     round_sets, solutions: the rounds' corrected sets, and the status of their gains, from round 1
     images, residuals: WSClean's of the rounds, from round 0
     chosen_ms: output, linked to the files of the round's set, or of calibrated_ms
-    strategy: its name; selfcal_options: the configuration's block (on the command line YAML text)
+    strategy: its name; fixed_model: whether its model does not come out of the rounds
+    min_improvement: gain in S/N below which a round has nothing more to bring
     """
     calibrated = require_ok(calibrated_status)
     solved = [read_status(path) for path in solutions]
     qualities = selfcal.qualities_of(images, residuals)
     reasons = [one.reason for one in solved]
-    outcome = selfcal.outcome_of(qualities, reasons, selfcal_options["min_improvement"])
+    outcome = selfcal.outcome_of(qualities, reasons, min_improvement, fixed_model)
     logger.info("%s", outcome.reason)
     digest = calibrated.digest
     if not outcome.fell_back:

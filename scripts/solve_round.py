@@ -61,7 +61,9 @@ def main(
     calibrated = require_ok(calibrated_status)
     qualities = selfcal.qualities_of(images, residuals)
     rounds = selfcal_options["rounds"]
-    selfcal.require_worth_trying(rounds, qualities, selfcal_options["min_improvement"])
+    selfcal.require_worth_trying(
+        rounds, qualities, selfcal_options["min_improvement"], strategy["model"] != "clean"
+    )
     best = selfcal.best_round(qualities)
     load_casatasks()
     if strategy["model"] == "clean":

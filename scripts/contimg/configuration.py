@@ -119,9 +119,15 @@ def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
     for key, name in chosen:
         if name not in known:
             yield f"selfcal.{key}: {name!r} found, none or one of {', '.join(known)} expected"
-    modes = [one["mode"] for one in selfcal["rounds"]]
-    if modes != sorted(modes, reverse=True):
-        yield f"selfcal.rounds: modes {', '.join(modes)}; phases (p) come before amplitudes (ap)"
-    for number, one in enumerate(selfcal["rounds"], 1):
-        if (one["mode"] == "ap") != ("phase_solint" in one):
-            yield f"selfcal.rounds: round {number}: phase_solint goes with mode ap and no other"
+    lists = {"selfcal.rounds": selfcal["rounds"]} | {
+        f"selfcal.strategies.{name}.rounds": strategy["rounds"]
+        for name, strategy in known.items()
+        if "rounds" in strategy
+    }
+    for key, rounds in lists.items():
+        modes = [one["mode"] for one in rounds]
+        if modes != sorted(modes, reverse=True):
+            yield f"{key}: modes {', '.join(modes)}; phases (p) come before amplitudes (ap)"
+        for number, one in enumerate(rounds, 1):
+            if (one["mode"] == "ap") != ("phase_solint" in one):
+                yield f"{key}: round {number}: phase_solint goes with mode ap and no other"

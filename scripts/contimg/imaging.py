@@ -32,6 +32,22 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def round_arguments(options: Mapping[str, Any], of_rounds: Mapping[str, Any]) -> list[str]:
+    """Return WSClean's arguments for a round of self-calibration: coarse, and quick.
+
+    Parameters
+    ----------
+    options : the `imaging` block of the configuration.
+    of_rounds : `selfcal.imaging`, which is laid over it.
+    """
+    return [
+        *wsclean_arguments({**options, **of_rounds}),
+        "-nmiter", str(of_rounds["major_iterations"]),
+        "-wgridder-accuracy", str(of_rounds["gridding_accuracy"]),
+        "-baseline-averaging", str(of_rounds["baseline_averaging_lambda"]),
+    ]  # fmt: skip
+
+
 def minimum_uv(min_uv_lambda: float) -> list[str]:
     return ["-minuv-l", str(min_uv_lambda)] if min_uv_lambda > 0 else []
 

@@ -140,6 +140,7 @@ def require_worth_trying(
     rounds: Sequence[Mapping[str, Any]],
     qualities: Sequence[Quality | None],
     min_improvement: float,
+    fixed_model: bool = False,
 ) -> None:
     """Check that the next round may bring something.
 
@@ -147,18 +148,21 @@ def require_worth_trying(
     ----------
     rounds : of the configuration; the first is round 1.
     qualities : of the rounds done, from 0 on.
-    min_improvement : least gain in S/N of a round after which its kind is tried again.
+    min_improvement : least gain in S/N of a round after which its mode is tried again.
+    fixed_model : the model does not come out of the rounds, so that a mode is tried once.
 
     Raises
     ------
     Rejected
-        When the last round of the same mode brought less than that.
+        When the last round of the same mode brought less than that, or would be repeated.
     """
     number = len(qualities)
     mode = rounds[number - 1]["mode"]
     same = [n for n in range(1, number) if rounds[n - 1]["mode"] == mode]
     if not same:
         return
+    if fixed_model:
+        raise Rejected(f"not tried: with a fixed model it would repeat round {same[-1]}")
     gain = gains_in_snr(qualities)[same[-1] - 1]
     if not gain >= min_improvement:
         raise Rejected(f"not tried: round {same[-1]}, the last of mode {mode}, {told(gain)}")
@@ -180,7 +184,8 @@ class Outcome:
     Attributes
     ----------
     round : which is used; 0 is the set without self-calibration.
-    converged : the last round that was tried brought less than the least improvement.
+    converged : the last round that was tried brought less than the least improvement, or it was
+        solved against a fixed model, so that another would change nothing.
     reason : one line for people.
     """
 
@@ -194,7 +199,10 @@ class Outcome:
 
 
 def outcome_of(
-    qualities: Sequence[Quality | None], reasons: Sequence[str], min_improvement: float
+    qualities: Sequence[Quality | None],
+    reasons: Sequence[str],
+    min_improvement: float,
+    fixed_model: bool = False,
 ) -> Outcome:
     """Choose the round that is used. One that does not raise the S/N is not.
 
@@ -203,6 +211,7 @@ def outcome_of(
     qualities : from round 0 on; None without an image.
     reasons : why round 1 and those after it have none, "" where they have one.
     min_improvement : gain in S/N below which a round says that there is no more to gain.
+    fixed_model : the model does not come out of the rounds.
     """
     chosen, gains = best_round(qualities), gains_in_snr(qualities)
     tried = [n for n, gain in enumerate(gains, 1) if np.isfinite(gain)]
@@ -217,7 +226,7 @@ def outcome_of(
         )
     start, end = qualities[0], qualities[chosen]
     assert start is not None and end is not None
-    converged = last < min_improvement
+    converged = fixed_model or last < min_improvement
     text = f"round {chosen}: S/N {start.snr:.0f} -> {end.snr:.0f}; "
     text += "converged" if converged else "still rising"
     return Outcome(chosen, converged, f"{text}: round {tried[-1]} {told(last)}")

@@ -58,6 +58,14 @@ def test_a_mode_that_brought_nothing_is_not_tried_again() -> None:
         require_worth_trying(MODES, rounds_of(100, 200, None), LIMIT)
 
 
+def test_a_fixed_model_is_solved_against_once() -> None:
+    require_worth_trying(MODES, rounds_of(100, 300), LIMIT, fixed_model=True)
+    with pytest.raises(Rejected, match="it would repeat round 2"):
+        require_worth_trying(MODES, rounds_of(100, 300, 400), LIMIT, fixed_model=True)
+    assert outcome_of(rounds_of(100, 300), [""], LIMIT, fixed_model=True).converged
+    assert outcome_of(rounds_of(100, 90), [""], LIMIT, fixed_model=True).fell_back
+
+
 def test_all_rounds_are_measured_where_the_first_is_brightest(tmp_path: Path) -> None:
     """A spurious peak elsewhere is not taken for the source."""
     header, images, residuals = sin_header(), [], []
