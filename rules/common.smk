@@ -152,6 +152,12 @@ def of_rounds(ending, first=0):
     return paths
 
 
+def calibrator_in(group):
+    """The calibrator that passes through a group, or None."""
+    passes = group in inventory.calibrator_groups(group[:10])
+    return inventory.calibrator_of(group) if passes else None
+
+
 def set_of_round(ending):
     """An input function: the set that a round images, or a path beside it."""
 

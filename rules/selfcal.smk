@@ -55,9 +55,7 @@ rule solve_round:
         runtime=growing(5, per_raw_gb=10),
     params:
         strategy=lambda wildcards: strategy_of(wildcards.strategy),
-        calibrator=lambda wildcards: inventory.calibrators_by_group(wildcards.date).get(
-            wildcards.group
-        ),
+        calibrator=lambda wildcards: calibrator_in(wildcards.group),
         selfcal_options=lambda wildcards: {
             "rounds": strategy_of(wildcards.strategy)["rounds"],
             **{name: SELFCAL[name] for name in SOLVING},

@@ -17,6 +17,7 @@ from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.selfcal_model import ImageModel, Model, PointModel, catalogue_sky
 from contimg.sky import Sky, aberration_scale, direction_cosines, model_sky
+from contimg.standard_flux import standard_flux_jy
 from contimg.status import (
     REJECTED_NOTE,
     Rejected,
@@ -66,12 +67,14 @@ def main(
     )
     best = selfcal.best_round(qualities)
     load_casatasks()
-    if strategy["model"] == "clean":
-        model, digest = clean_model(models[best], threads)
-    else:
-        sky = sky_of(strategy, calibrator, catalog, calibrated, selfcal_options["radius_deg"])
-        model, digest = point_model(sky, calibrated, beam)
     with scratch_folder(scratch, size_bytes(calibrated_ms) // 4, gcal) as folder:
+        if strategy["model"] == "clean":
+            model, digest = clean_model(models[best], threads)
+        else:
+            spectrum_jy = spectrum_of(calibrator, calibrated_ms, folder)
+            radius_deg = selfcal_options["radius_deg"]
+            sky = sky_of(strategy, calibrator, catalog, calibrated, radius_deg, spectrum_jy)
+            model, digest = point_model(sky, calibrated, beam)
         table, options = folder / "table.gcal", rounds[len(qualities) - 1]
         found = selfcal_solve.solve_gains(calibrated_ms, model, options, table, folder)
         largest = selfcal_options["max_flagged_solutions"]
@@ -107,6 +110,7 @@ def sky_of(
     catalog: Path,
     calibrated: Status,
     radius_deg: float,
+    spectrum_jy: np.ndarray | None,
 ) -> Sky:
     """Return the group's calibrator, or the catalogue's sources in the field.
 
@@ -119,16 +123,24 @@ def sky_of(
     """
     figures = calibrated.figures
     freq_hz, centre = np.array(figures["freq_hz"]), (figures["ra_deg"], figures["dec_deg"])
-    if strategy["model"] == "calibrator":
-        if calibrator is None:
-            raise Rejected("no calibrator passes through this group")
-        return model_sky(calibrator, read_sources(catalog, *centre, 0.0), freq_hz)
-    sources = read_sources(catalog, *centre, radius_deg, strategy["min_mjy"] / 1e3)
+    seeded = strategy["model"] == "catalogue"
+    min_jy = strategy["min_mjy"] / 1e3 if seeded else 0.0
+    sources = read_sources(catalog, *centre, radius_deg if seeded else 0.0, min_jy)
+    if calibrator is not None:
+        return model_sky(calibrator, sources, freq_hz, spectrum_jy)
+    if not seeded:
+        raise Rejected("no calibrator passes through this group")
     if sources.empty:
         raise Rejected(f"no catalogue source above {strategy['min_mjy']} mJy in the field")
-    if calibrator is not None:
-        return model_sky(calibrator, sources, freq_hz)
     return catalogue_sky(sources, freq_hz)
+
+
+def spectrum_of(calibrator: dict[str, Any] | None, ms: Path, scratch: Path) -> np.ndarray | None:
+    """Return the flux of a standard calibrator in each channel; None for any other."""
+    if calibrator is None or not calibrator.get("standard"):
+        return None
+    position = (calibrator["ra_deg"], calibrator["dec_deg"])
+    return standard_flux_jy(ms, calibrator["name"], position, calibrator["standard"], scratch)
 
 
 def point_model(sky: Sky, calibrated: Status, beam: dict[str, Any]) -> tuple[Model, str]:
