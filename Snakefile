@@ -31,6 +31,8 @@ wildcard_constraints:
     date=r"\d{4}-\d{2}-\d{2}",
     group=r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}",
     name=r"[A-Za-z0-9+_.-]+",
+    strategy=r"[A-Za-z0-9_.-]+",
+    round=r"\d+",
 
 
 include: "rules/simulate.smk"
@@ -39,6 +41,7 @@ include: "rules/index.smk"
 include: "rules/convert.smk"
 include: "rules/calibrate.smk"
 include: "rules/image.smk"
+include: "rules/selfcal.smk"
 include: "rules/photometry.smk"
 include: "rules/mosaic.smk"
 include: "rules/archive.smk"

@@ -207,7 +207,7 @@ rule apply_calibration:
     params:
         averaging=config["averaging"],
         flagging=config["flagging"],
-        drift=config["imaging"]["drift"],
+        drift={**config["imaging"]["drift"], "n_parts": max(1, config["imaging"]["subbands"])},
         beam=config["beam"],
         code=code("apply_calibration"),
     message:

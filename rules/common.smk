@@ -117,6 +117,70 @@ def container_of(wildcards):
     return identity_of_container(CONTAINER)
 
 
+# Self-calibration. The set that is imaged is the calibrated one, or the best round's of the strategy
+# of config. Round 0 images the calibrated set, and is the same for all strategies.
+SELFCAL = config["selfcal"]
+OF_ROUND = "selfcal/{strategy}/{date}/{group}.r{round}"
+CALIBRATED_SET = "ms/calibrated/{date}/{group}.ms"
+CHOSEN_SET = "selfcal/{strategy}/{date}/{group}.ms"
+IMAGED_SET = CALIBRATED_SET
+if SELFCAL["strategy"] != "none":
+    IMAGED_SET = CHOSEN_SET.replace("{strategy}", SELFCAL["strategy"])
+
+
+def strategy_of(name):
+    """A strategy of config, with the rounds that it has."""
+    return {"rounds": SELFCAL["rounds"], **SELFCAL["strategies"][name]}
+
+
+def of_rounds(ending, first=0):
+    """An input function: a path of each round of a strategy, or of those before a round."""
+
+    def paths(wildcards):
+        n_rounds = len(strategy_of(wildcards.strategy)["rounds"])
+        end = int(wildcards.get("round", n_rounds + 1))
+        return [
+            f"{OF_ROUND}{ending}".format(
+                strategy=wildcards.strategy if number else "none",
+                date=wildcards.date,
+                group=wildcards.group,
+                round=number,
+            )
+            for number in range(first, end)
+        ]
+
+    return paths
+
+
+def calibrator_in(group):
+    """The calibrator that passes through a group, or None."""
+    passes = group in inventory.calibrator_groups(group[:10])
+    return inventory.calibrator_of(group) if passes else None
+
+
+def set_of_round(ending):
+    """An input function: the set that a round images, or a path beside it."""
+
+    def path(wildcards):
+        pattern = CALIBRATED_SET if wildcards.round == "0" else f"{OF_ROUND}.ms"
+        return f"{pattern}{ending}".format(**wildcards)
+
+    return path
+
+
+def compared_sets(wildcards):
+    """The sets that strategies choose for the groups that config compares."""
+    wanted = SELFCAL["compare"]
+    groups = wanted["groups"]
+    dates = wanted["dates"] or ([] if groups else config["dates"] or inventory.dates())
+    groups = sorted({*groups, *(name for date in dates for name in inventory.groups(date))})
+    return [
+        f"{CHOSEN_SET}.json".format(strategy=strategy, date=group[:10], group=group)
+        for strategy in wanted["strategies"] or SELFCAL["strategies"]
+        for group in groups
+    ]
+
+
 def of_groups(pattern, groups):
     """A path for each group, in its own date's folder."""
     return [pattern.format(date=group[:10], group=group) for group in groups]

@@ -9,8 +9,8 @@ SUBBANDS = config["imaging"]["subbands"]
 
 rule image_group:
     input:
-        calibrated_ms="ms/calibrated/{date}/{group}.ms",
-        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        calibrated_ms=IMAGED_SET,
+        calibrated_status=f"{IMAGED_SET}.json",
     output:
         image="images/{date}/{group}.image.fits",
         residual="images/{date}/{group}.residual.fits",
@@ -33,6 +33,7 @@ rule image_group:
     params:
         arguments=wsclean_arguments(config["imaging"]),
         products=products_of_wsclean(SUBBANDS),
+        stem="images/{date}/{group}",
         container=container_of,
         functions=shell_functions,
         code=code("image_group", "contimg/imaging.py"),
@@ -46,7 +47,7 @@ rule image_group:
         exec >{log:q} 2>&1
         {params.functions}
         require_whole {input.calibrated_ms:q}
-        make_part images/{wildcards.date:q} {wildcards.group:q}.imaging
+        make_part "$(dirname {params.stem:q})" "$(basename {params.stem:q})".imaging
         if [ -e {input.calibrated_ms:q}/rejected.fits ]; then
             for product in {params.products:q}; do
                 cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-${{product%:*}}.fits"
@@ -66,8 +67,7 @@ rule image_group:
                 -name wsclean {wildcards.group:q}.ms
         fi
         for product in {params.products:q}; do
-            mv "$part/wsclean-${{product%:*}}.fits" \
-                images/{wildcards.date:q}/{wildcards.group:q}."${{product#*:}}".fits
+            mv "$part/wsclean-${{product%:*}}.fits" {params.stem:q}."${{product#*:}}".fits
         done
         """
 
@@ -76,7 +76,7 @@ rule correct_primary_beam:
     input:
         image="images/{date}/{group}.image.fits",
         residual="images/{date}/{group}.residual.fits",
-        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        calibrated_status=f"{IMAGED_SET}.json",
     output:
         pb="images/{date}/{group}.pb.fits",
         pbcor="images/{date}/{group}.pbcor.fits",

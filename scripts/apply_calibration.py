@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from contimg import apply
-from contimg.beam import dish_of
-from contimg.catalog import read_sources
-from contimg.drift import NO_SOURCES, ChangingSky, changing_sky, settle
+from contimg.drift import settle, sky_of_set
 from contimg.fits import write_rejected_image
 from contimg.script import run
 from contimg.sky import aberration_scale
@@ -23,9 +21,6 @@ from contimg.status import (
 from contimg.transform import Weights, transform
 
 logger = logging.getLogger(__name__)
-
-REACH_FWHM = 1.5
-"""Sources are looked up to here from the phase centre: the first null is at 1.2 widths."""
 
 
 def main(
@@ -64,7 +59,7 @@ def main(
             silent = " and ".join(weights.silent)
             raise Rejected(f"all of {silent} is flagged, and Stokes I needs both polarizations")
         imaged = figures_of(science.figures, weights, averaging)
-        sky = sky_of(imaged, catalog, drift, beam)
+        sky = sky_of_set(imaged, catalog, drift, beam)
         logger.info("%d sources' changes are subtracted", len(sky.lmn))
         scale = aberration_scale((imaged["ra_deg"], imaged["dec_deg"]), imaged["mid_mjd"])
         digest = settle(temporary, sky, scale)
@@ -97,30 +92,6 @@ def figures_of(
         "weight_freq": weights.freq,
         "flagged_fraction": weights.flagged_fraction,
     }
-
-
-def sky_of(
-    imaged: dict[str, Any], catalog: Path, drift: dict[str, Any], beam: dict[str, Any]
-) -> ChangingSky:
-    """The catalogue's sources that change in a calibrated set of these figures."""
-    centre_deg = (imaged["ra_deg"], imaged["dec_deg"])
-    sources = NO_SOURCES
-    dish = dish_of(beam, imaged["dish_diameter_m"])
-    if drift["enabled"]:
-        radius_deg = REACH_FWHM * np.degrees(dish.fwhm_rad(min(imaged["freq_hz"])))
-        sources = read_sources(catalog, *centre_deg, radius_deg, drift["min_change_jy"])
-    return changing_sky(
-        sources,
-        centre_deg,
-        imaged["freq_hz"],
-        imaged["pointing"],
-        imaged["integration_mjd"],
-        imaged["weight_time"],
-        imaged["weight_freq"],
-        dish,
-        drift["min_change_jy"],
-        drift["min_response"],
-    )
 
 
 def reject(reason: str, *, calibrated_ms: Path, status: Path) -> None:

@@ -10,7 +10,7 @@ The sums are made by python-casacore, which reads a set eight times faster than 
 in a process of their own, because the two may not meet in one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ FEEDS = {1: ([0], [0]), 2: ([0, 1], [0, 1]), 4: ([0, 0, 1, 1], [0, 1, 0, 1])}
 """Feeds of the first and of the second antenna in each correlation."""
 
 NOT_COPIED = {*BY_CHANNEL, "WEIGHT", "SIGMA", "FLAG_CATEGORY"}
+ROW_IDS = ["TIME", "SCAN_NUMBER", "ANTENNA1", "ANTENNA2", "INTERVAL"]
+
+Block = tuple[slice, NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.float32]]
+"""Rows of a set, their data, model, flags and weights, row first; weights may be of one channel."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +97,19 @@ def write_sums(
     solint: str,
     known: Response | None,
     phases: Gains | None = None,
+    seen: Iterable[Block] | None = None,
 ) -> None:
-    """Sum over time when there are phases, else over the band; in a process without casatools."""
-    ids = read_columns(ms, ["TIME", "SCAN_NUMBER", "ANTENNA1", "ANTENNA2", "INTERVAL"])
+    """Sum over time when there are phases, else over the band; in a process without casatools.
+
+    `seen` is what is summed, by default the set's own data and model.
+    """
+    ids = read_columns(ms, ROW_IDS)
     scans = ids["SCAN_NUMBER"] if phases is None else np.zeros_like(ids["SCAN_NUMBER"])
     interval = intervals(ids["TIME"], scans, solint)
     keys = np.stack([interval, ids["ANTENNA1"], ids["ANTENNA2"]])
     _, first, row = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     row = row.reshape(-1)
-    cross, power = summed(ms, ids, row, known, phases)
+    cross, power = summed(ms, seen or blocks(ms), ids, row, known, phases)
     middle = np.bincount(interval, ids["TIME"]) / np.bincount(interval)
     length = np.bincount(row, ids["INTERVAL"])
     # CASA leaves out a visibility of which one correlation is flagged; the crossed have no model.
@@ -151,6 +159,7 @@ def intervals(
 
 def summed(
     ms: Path,
+    seen: Iterable[Block],
     ids: dict[str, NDArray[Any]],
     row: NDArray[np.int64],
     known: Response | None,
@@ -160,6 +169,7 @@ def summed(
 
     Parameters
     ----------
+    seen : the set's rows, a block after the other.
     ids : TIME, ANTENNA1 and ANTENNA2 of the set's rows.
     row : (n_rows of the set,) which row of the sums it belongs to.
     known, phases : what N is the model through. Without phases sums are over the band too.
@@ -175,7 +185,7 @@ def summed(
     shape = int(row.max()) + 1, 1 if by_band else len(channel_freq_hz(ms)), n_pol
     cross, power = (np.zeros(shape, dtype=kind) for kind in kinds)
     through = list(responses(ids, known, phases))
-    for rows, data, model, flag, weight in blocks(ms):
+    for rows, data, model, flag, weight in seen:
         for response, first, second in through:
             gain, unknown = response.of_baselines(first[rows], second[rows], n_pol)
             model, flag = model * gain, flag | unknown
@@ -214,7 +224,7 @@ def add_rows(total: NDArray[Any], row: NDArray[np.int64], values: NDArray[Any]) 
         np.add.at(total, row, values)
 
 
-def blocks(ms: Path) -> Iterator[tuple[slice, NDArray, NDArray, NDArray, NDArray]]:
+def blocks(ms: Path) -> Iterator[Block]:
     """Yield rows, DATA, MODEL_DATA, FLAG and weight of a set, a block of rows after the other.
 
     They are read into the same memory again: new pages cost more than the reading.
@@ -259,7 +269,8 @@ def write_like(
         with source.query("ROWNUMBER() < 0") as none:
             none.copy(str(target), deep=True).close()
     with casacore.tables.table(str(target), readonly=False, ack=False) as table:
-        table.removecols("MODEL_DATA")
+        if "MODEL_DATA" in table.colnames():
+            table.removecols("MODEL_DATA")
         # Without both of these CASA weighs all channels of a row alike, by WEIGHT.
         for name in {"WEIGHT_SPECTRUM", "SIGMA_SPECTRUM"} - set(table.colnames()):
             table.addcols(casacore.tables.makearrcoldesc(name, 0.0, ndim=2, valuetype="float"))

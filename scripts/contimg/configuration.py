@@ -91,6 +91,43 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         )
     if config["beam"]["model"] == "table" and not config["beam"]["table"]:
         yield "beam.table: empty, but beam.model is table; name a CSV file"
+    yield from selfcal_contradictions(config["selfcal"])
     low, high = config["photometry"]["ratio_range"]
     if low >= high:
         yield f"photometry.ratio_range: [{low}, {high}] is not ascending"
+
+
+def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what cannot be meant in the block of self-calibration."""
+    known = selfcal["strategies"]
+    for name, strategy in known.items():
+        key, model, seeded = f"selfcal.strategies.{name}", strategy["model"], "min_mjy" in strategy
+        if model == "calibrator" and seeded:
+            yield (
+                f"{key}: a calibrator model and catalogue seeding (min_mjy) together: the "
+                "catalogue has the calibrator, which would count twice; leave min_mjy out, or "
+                "take model: catalogue"
+            )
+        elif model == "clean" and seeded:
+            yield f"{key}.min_mjy: of no use to model: clean; leave it out"
+        elif model == "catalogue" and not seeded:
+            yield f"{key}: no key min_mjy, which model: catalogue needs; add it"
+    if "none" in known:
+        yield "selfcal.strategies.none: the name means no self-calibration; take another"
+    chosen = [("strategy", selfcal["strategy"])] if selfcal["strategy"] != "none" else []
+    chosen += [("compare.strategies", name) for name in selfcal["compare"]["strategies"]]
+    for key, name in chosen:
+        if name not in known:
+            yield f"selfcal.{key}: {name!r} found, none or one of {', '.join(known)} expected"
+    lists = {"selfcal.rounds": selfcal["rounds"]} | {
+        f"selfcal.strategies.{name}.rounds": strategy["rounds"]
+        for name, strategy in known.items()
+        if "rounds" in strategy
+    }
+    for key, rounds in lists.items():
+        modes = [one["mode"] for one in rounds]
+        if modes != sorted(modes, reverse=True):
+            yield f"{key}: modes {', '.join(modes)}; phases (p) come before amplitudes (ap)"
+        for number, one in enumerate(rounds, 1):
+            if (one["mode"] == "ap") != ("phase_solint" in one):
+                yield f"{key}: round {number}: phase_solint goes with mode ap and no other"

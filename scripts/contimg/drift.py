@@ -7,18 +7,22 @@ subtracted from the calibrated set: a constant source of the mean is left. What 
 no weighted mean, so neither an error of the catalogue nor of the beam gets into a source's flux.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from contimg.beam import Dish, power
-from contimg.catalog import unit_vectors
+from contimg.beam import Dish, dish_of, power
+from contimg.catalog import read_sources, unit_vectors
 from contimg.digests import Digest, digest_of_arrays
 from contimg.sky import REFERENCE_HZ, aberration_scale, apparent_cosines
+
+REACH_FWHM = 1.5
+"""Sources are looked up to here from the phase centre: the first null is at 1.2 widths."""
 
 NO_SOURCES = pd.DataFrame(columns=["ra_deg", "dec_deg", "s_nvss", "alpha"], dtype=float)
 """Catalogue rows of a sky that is not known."""
@@ -33,7 +37,8 @@ class ChangingSky:
     ra_deg, dec_deg : (n,) ICRS, degrees.
     lmn : (n, 3) direction cosines l, m, n - 1 about the phase centre, for scaled UVW.
     flux_jy : (n_chan, n) Stokes I, before the beam.
-    mean_jy : (n,) apparent flux, averaged with the weights that are imaged.
+    mean_jy : (n_chan, n) apparent flux, averaged with the weights that are imaged: over the band,
+        or over the part of it that a channel belongs to.
     rms_jy : (n,) weighted rms of the change about the mean.
     freq_hz : (n_chan,) channel centres.
     vectors : (n_integrations, 3) unit vectors of the dish's axis.
@@ -71,7 +76,7 @@ class ChangingSky:
             dec_deg=self.dec_deg[which],
             lmn=self.lmn[which],
             flux_jy=self.flux_jy[:, which],
-            mean_jy=self.mean_jy[which],
+            mean_jy=self.mean_jy[:, which],
             rms_jy=self.rms_jy[which],
         )
 
@@ -79,6 +84,39 @@ class ChangingSky:
         """Digest of positions, fluxes and means."""
         names = ("ra_deg", "dec_deg", "lmn", "flux_jy", "mean_jy")
         return digest_of_arrays([(name, getattr(self, name)) for name in names])
+
+
+def sky_of_set(
+    figures: Mapping[str, Any], catalog: Path, options: Mapping[str, Any], beam: Mapping[str, Any]
+) -> ChangingSky:
+    """The catalogue's sources that change in a calibrated set.
+
+    Parameters
+    ----------
+    figures : of the set's status: place, channels, times, pointings and weights.
+    catalog : catalogs/master_sources.sqlite3.
+    options : enabled, min_change_jy, min_response, n_parts.
+    beam : the block of the configuration.
+    """
+    centre_deg = (figures["ra_deg"], figures["dec_deg"])
+    sources = NO_SOURCES
+    dish = dish_of(beam, figures["dish_diameter_m"])
+    if options["enabled"]:
+        radius_deg = REACH_FWHM * np.degrees(dish.fwhm_rad(min(figures["freq_hz"])))
+        sources = read_sources(catalog, *centre_deg, radius_deg, options["min_change_jy"])
+    return changing_sky(
+        sources,
+        centre_deg,
+        figures["freq_hz"],
+        figures["pointing"],
+        figures["integration_mjd"],
+        figures["weight_time"],
+        figures["weight_freq"],
+        dish,
+        options["min_change_jy"],
+        options["min_response"],
+        options["n_parts"],
+    )
 
 
 def changing_sky(
@@ -92,6 +130,7 @@ def changing_sky(
     dish: Dish,
     min_change_jy: float = 0.0,
     min_response: float = 0.0,
+    n_parts: int = 1,
 ) -> ChangingSky:
     """Choose the sources whose apparent flux changes, and average what is imaged of them.
 
@@ -105,6 +144,7 @@ def changing_sky(
     dish : the dish.
     min_change_jy : smallest rms of the change, over integrations and channels.
     min_response : smallest mean response of the beam: no model of a beam knows its sidelobes.
+    n_parts : equal parts of the band that are imaged each by itself; each has its own mean.
 
     Returns
     -------
@@ -122,7 +162,7 @@ def changing_sky(
     frequencies, mjd = np.asarray(freq_hz, dtype=float), np.asarray(integration_mjd, dtype=float)
     axes = np.asarray(pointings, dtype=float)
     ratio = frequencies[:, None] / REFERENCE_HZ
-    unknown, middle = np.zeros(len(strong)), float(mjd.mean())
+    unknown, middle = np.zeros((len(frequencies), len(strong))), float(mjd.mean())
     sky = ChangingSky(
         ra_deg=ra_deg,
         dec_deg=dec_deg,
@@ -130,20 +170,43 @@ def changing_sky(
         / aberration_scale(centre_deg, middle),
         flux_jy=flux_14 * ratio ** np.nan_to_num(alpha),
         mean_jy=unknown,
-        rms_jy=unknown,
+        rms_jy=unknown[0],
         freq_hz=frequencies,
         vectors=unit_vectors(axes[:, 0], axes[:, 1]),
         integration_mjd=mjd,
         dish=dish,
     )
-    first, second = np.zeros(len(strong)), np.zeros(len(strong))
+    first, second = np.zeros_like(unknown), np.zeros_like(unknown)
     for time, share in zip(mjd, np.asarray(weight_time), strict=True):
         apparent = sky.apparent_jy(time)
-        first += share * (np.asarray(weight_freq) @ apparent)
-        second += share * (np.asarray(weight_freq) @ apparent**2)
-    rms = np.sqrt(np.maximum(second - first**2, 0.0))
-    sky = replace(sky, mean_jy=first, rms_jy=rms)
-    return sky.chosen((rms > 0) & (rms >= min_change_jy) & (first >= min_response * flux_14))
+        first += share * apparent
+        second += share * apparent**2
+    weights = np.asarray(weight_freq, dtype=float)
+    mean = mean_of_parts(first, weights, n_parts)
+    rms = np.sqrt(np.maximum(weights @ (second - 2 * first * mean + mean**2), 0.0))
+    sky = replace(sky, mean_jy=mean, rms_jy=rms)
+    bright = weights @ first >= min_response * flux_14
+    return sky.chosen((rms > 0) & (rms >= min_change_jy) & bright)
+
+
+def mean_of_parts(
+    values: NDArray[np.float64], weight_freq: NDArray[np.float64], n_parts: int
+) -> NDArray[np.float64]:
+    """Replace channels by the weighted mean of the part of the band that they belong to.
+
+    Parameters
+    ----------
+    values : (n_chan, n).
+    weight_freq : (n_chan,); a part without weight has the plain mean.
+    n_parts : equal parts, as WSClean's -channels-out makes them.
+    """
+    part = np.arange(len(values)) * n_parts // len(values)
+    mean = np.empty_like(values)
+    for number in range(n_parts):
+        inside = part == number
+        weight = weight_freq[inside] if weight_freq[inside].any() else None
+        mean[inside] = np.average(values[inside], axis=0, weights=weight)
+    return mean
 
 
 def add_changes(ms: Path, sky: ChangingSky, sign: int) -> None:

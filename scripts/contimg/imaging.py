@@ -1,10 +1,11 @@
 """WSClean's command line, built from the configuration, and the names of what it makes."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 IMAGE_PRODUCTS = ("image", "residual", "model", "psf")
+SELFCAL_PRODUCTS = ("image", "residual", "model")
 SUBBAND_PRODUCTS = ("image", "residual")
 MAX_SUBBANDS = 16
 
@@ -28,15 +29,16 @@ def subband_paths(product: str, subbands: int) -> list[str]:
     ]
 
 
-def products_of_wsclean(subbands: int) -> list[str]:
+def products_of_wsclean(subbands: int = 0, products: Sequence[str] = IMAGE_PRODUCTS) -> list[str]:
     """Return what WSClean calls its images and what we do, `MFS-image:image`.
 
     Parameters
     ----------
     subbands : how many subband images it makes beside that of the whole band; 0: none.
+    products : of the whole band.
     """
     prefix = "MFS-" if subbands else ""
-    whole_band = [f"{prefix}{product}:{product}" for product in IMAGE_PRODUCTS]
+    whole_band = [f"{prefix}{product}:{product}" for product in products]
     return whole_band + [
         f"{subband:04d}-{product}:{subband_product(subband, product)}"
         for subband in range(subbands)
@@ -68,6 +70,21 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
         "-pol", "I",
         *minimum_uv(options["min_uv_lambda"]),
         *subband_images(options["subbands"]),
+    ]  # fmt: skip
+
+
+def round_arguments(options: Mapping[str, Any], of_rounds: Mapping[str, Any]) -> list[str]:
+    """Return WSClean's arguments for a round of self-calibration: coarse, and quick.
+
+    Parameters
+    ----------
+    options : the `imaging` block of the configuration.
+    of_rounds : `selfcal.imaging`, which is laid over it.
+    """
+    return [
+        *wsclean_arguments({**options, **of_rounds, "subbands": 0}),
+        "-nmiter", str(of_rounds["major_iterations"]),
+        "-baseline-averaging", str(of_rounds["baseline_averaging_lambda"]),
     ]  # fmt: skip
 
 

@@ -19,14 +19,18 @@ from contimg.status import is_whole, status_of
 SNAKEMAKE_INCOMPLETE = Path(".snakemake") / "incomplete"
 RUN_VARIABLE = "CONTIMG_RUN"
 """In the environment of all that a run starts: its name."""
-FOLDERS = ("ms/raw", "ms/science", "ms/calibrated", "cal", "images", "photometry", "mosaics",
-           "report", "simulated")  # fmt: skip
+FOLDERS = ("ms/raw", "ms/science", "ms/calibrated", "cal", "selfcal/*", "images", "photometry",
+           "mosaics", "report", "simulated")  # fmt: skip
+"""Patterns of the folders that hold one for each date."""
 DIRECTORIES = (".ms", ".bcal", ".gcal", ".kcal")
 """Endings of products that are directories."""
 
 
 class Temporary(NamedTuple):
-    """A kind of temporary set: where it lies, and the product after which nobody needs it."""
+    """A kind of temporary set: where it lies, and the product after which nobody needs it.
+
+    `folder` and `ending` are patterns; in `last_user` {folder} is what was found.
+    """
 
     folder: str
     ending: str
@@ -38,6 +42,8 @@ TEMPORARY = [
     Temporary("ms/raw", ".ms", "ms/science/{date}/{group}.ms.json"),
     Temporary("cal", ".solve.ms", "cal/{date}/{group}.gcal.json"),
     Temporary("ms/calibrated", ".ms", "images/{date}/{group}.psf.fits", status_stays=True),
+    Temporary("selfcal/*", ".r[1-9].ms", "{folder}/{date}/{group}.ms.json"),
+    Temporary("selfcal/*", ":[0-9][0-9].ms", "images/{date}/{group}.psf.fits", status_stays=True),
 ]
 
 TERM_LIMIT_S = 15.0
@@ -177,7 +183,7 @@ def directories_of(directory: Path, dates: set[str]) -> list[Path]:
         path
         for date in sorted(dates)
         for folder in FOLDERS
-        for path in sorted((directory / folder / date).glob("*"))
+        for path in sorted(directory.glob(f"{folder}/{date}/*"))
         if path.suffix in DIRECTORIES and path.is_dir()
     ]
 
@@ -189,7 +195,8 @@ def broken_directories(directory: Path, dates: set[str]) -> list[Path]:
     for path in directories_of(directory, dates):
         if not is_whole(path):
             found.append(path)
-            if str(path.parent.parent.relative_to(directory)) not in stays:
+            folder = path.parent.parent.relative_to(directory)
+            if not any(folder.match(pattern) for pattern in stays):
                 found.append(status_of(path))
     return [path for path in found if path.exists()]
 
@@ -201,9 +208,11 @@ def unneeded_sets(directory: Path, dates: set[str]) -> list[Path]:
         endings = [kind.ending] if kind.status_stays else [kind.ending, f"{kind.ending}.json"]
         for date in sorted(dates):
             for ending in endings:
-                for path in sorted((directory / kind.folder / date).glob(f"*{ending}")):
-                    group = path.name.removesuffix(ending)
-                    if is_done(directory, kind.last_user.format(date=date, group=group)):
+                for path in sorted(directory.glob(f"{kind.folder}/{date}/*{ending}")):
+                    folder = path.parent.parent.relative_to(directory)
+                    group = path.name.split(".")[0]
+                    user = kind.last_user.format(folder=folder, date=date, group=group)
+                    if is_done(directory, user):
                         found.append(path)
     return found
 

@@ -129,6 +129,27 @@ VARIABILITY: Schema = (
     SUBBAND,
 )
 
+SELFCAL_COMPARISON: Schema = (
+    Column("strategy", "string", "", "name in config; none: without self-calibration"),
+    Column("date", "string", "", "UTC date of the group"),
+    Column("group", "string", "", "group of integrations"),
+    Column("snr_initial", "float64", "", "peak over the residual's rms before the rounds"),
+    Column("snr_final", "float64", "", "the same of the round that is used"),
+    Column("snr_improvement", "float64", "", "snr_final / snr_initial"),
+    Column("dynamic_range_initial", "float64", "", "peak over the rms near it, before the rounds"),
+    Column("dynamic_range_final", "float64", "", "the same of the round that is used"),
+    Column("peak_initial_jy", "float64", "Jy", "brightest source before the rounds, beam"),
+    Column("peak_final_jy", "float64", "Jy", "the same of the round that is used"),
+    Column("rms_initial_jy", "float64", "Jy", "residual's rms before the rounds, beam"),
+    Column("rms_final_jy", "float64", "Jy", "the same of the round that is used"),
+    Column("n_rounds", "int64", "", "rounds that were solved and imaged"),
+    Column("round", "int64", "", "which is used; 0: the calibrated set as it is"),
+    Column("converged", "bool", "", "the last round brought less than selfcal.min_improvement"),
+    Column("fell_back", "bool", "", "no round raised the S/N"),
+    Column("status", "string", "", "ok, or rejected: the group has no calibrated set"),
+    Column("reason", "string", "", "what came of the rounds, in words"),
+)
+
 ESE_CANDIDATES: Schema = (
     SOURCE_ID,
     RA,

@@ -14,7 +14,7 @@ import yaml
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TABLES = Path("cal/2025-10-19")
-LIMITS = {"min_change_jy": 0.0, "min_response": 0.02}
+LIMITS = {"min_change_jy": 0.0, "min_response": 0.02, "n_parts": 1}
 GROUP = "2025-10-19T02:24:00"
 
 

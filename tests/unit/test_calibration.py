@@ -294,7 +294,7 @@ sys.argv = ["apply_calibration.py", "--ms", "sci.ms", "--ms-status", "sci.ms.jso
     "--calibration-status", "cal/2025-10-19/calibration.json", "--calibrated-ms", "new.ms",
     "--status", "new.ms.json", "--averaging", "{{channels: 1, integrations: 2}}",
     "--flagging", "{{max_flagged_fraction: {largest}}}", "--catalog", "none",
-    "--drift", "{{enabled: false, min_change_jy: 0.0, min_response: 0.02}}",
+    "--drift", "{{enabled: false, min_change_jy: 0.0, min_response: 0.02, n_parts: 1}}",
     "--beam", "{{model: airy, table: ''}}"]
 {before}
 try:

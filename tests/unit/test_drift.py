@@ -51,12 +51,25 @@ def test_change_has_no_mean_and_the_mean_is_the_averaged_beam(tmp_path: Path, mo
     arguments = (CENTRE, FREQ_HZ, pointings, mjd, weight, WEIGHT_FREQ, dish)
     sky = changing_sky(rows, *arguments)
     beam = drift_averaged_beam(ra_deg, dec_deg, pointings, weight, FREQ_HZ, WEIGHT_FREQ, dish)
-    np.testing.assert_allclose(sky.mean_jy, rows["s_nvss"] * beam, rtol=1e-4)
+    whole = np.tile(rows["s_nvss"] * beam, (len(FREQ_HZ), 1))
+    np.testing.assert_allclose(sky.mean_jy, whole, rtol=1e-4)
     steep = changing_sky(rows.assign(alpha=-1.0), *arguments)
     for one in (sky, steep):
         change = sum(w * (WEIGHT_FREQ @ one.change_jy(t)) for t, w in zip(mjd, weight, strict=True))
         np.testing.assert_allclose(change, 0.0, atol=1e-12)
-        assert (one.rms_jy[1:] / one.mean_jy[1:] > 0.05).all()
+        assert (one.rms_jy[1:] / one.mean_jy[0, 1:] > 0.05).all()
+
+
+def test_each_part_of_the_band_that_is_imaged_has_its_own_mean() -> None:
+    dish, (pointings, mjd, weight) = Dish(), drifting()
+    rows = catalogue(np.array([224.4]), np.array([46.1]), np.array([3.0]))
+    sky = changing_sky(rows, CENTRE, FREQ_HZ, pointings, mjd, weight, WEIGHT_FREQ, dish, n_parts=2)
+    half = len(FREQ_HZ) // 2
+    for part in (slice(0, half), slice(half, None)):
+        share = WEIGHT_FREQ[part] / WEIGHT_FREQ[part].sum()
+        place = np.array([224.4]), np.array([46.1])
+        beam = drift_averaged_beam(*place, pointings, weight, FREQ_HZ[part], share, dish)
+        np.testing.assert_allclose(sky.mean_jy[part, 0], 3.0 * beam[0], rtol=1e-4)
 
 
 def test_sources_are_chosen_by_their_change_and_not_by_their_flux() -> None:

@@ -24,6 +24,10 @@ calibration:
   delay: {enabled: true}
   pinned_calibrators:
     - {name: 3C196, ra_deg: 123.4002158, dec_deg: 48.2172950, standard: Perley-Butler 2017}
+selfcal:
+  rounds: [{mode: p, solint: inf, min_snr: 3}]
+  imaging: {size: 512, scale_arcsec: 20.0, niter: 500}
+  compare: {strategies: [catalogue_1mjy]}
 simulation:
   observation:
     fields:
@@ -46,7 +50,7 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
             patch.delenv(name, raising=False)
         for options in (
             ("--", f"simulated/{SMALL_DATE}/truth.json", "catalogs/vla_calibrators.sqlite3"),
-            ("--", f"report/{SMALL_DATE}/index.html"),
+            ("--", f"report/{SMALL_DATE}/index.html", "report/selfcal.html"),
             (*archive, "--", "report/index.html"),
         ):
             how = ("--sdm", "conda", "--conda-prefix", prefix)
