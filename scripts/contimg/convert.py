@@ -245,7 +245,10 @@ class RawFile:
             return column[rows]
         values = np.empty((rows.stop - rows.start, *column.shape[1:]), column.dtype)
         start = offset + rows.start * (values.nbytes // len(values))
-        if os.preadv(self._descriptor, [values.reshape(-1).view(np.uint8).data], start) < values.nbytes:
+        if (
+            os.preadv(self._descriptor, [values.reshape(-1).view(np.uint8).data], start)
+            < values.nbytes
+        ):
             raise OSError("the file ends too early")
         return values
 
