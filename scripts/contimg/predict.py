@@ -24,6 +24,9 @@ MAX_PHASE_ERROR_RAD = 1e-3
 PARALLEL_HANDS = (5, 8, 9, 12)
 """Stokes codes of RR, LL, XX, YY."""
 
+COPIED_ROWS = 2048
+"""Rows copied at a time."""
+
 BLOCK_PHASORS = 2**22
 """Phasors held at a time when each baseline is predicted by itself."""
 
@@ -160,15 +163,33 @@ def copy_without_autos(ms: Path, copy: Path) -> None:
     ValueError
         When the Measurement Set has no cross-correlations.
     """
-    with (
-        casatables.table(str(ms), ack=False) as table,
-        table.query("ANTENNA1 != ANTENNA2") as cross,
-    ):
-        if not cross.nrows():
-            raise ValueError(f"{ms}: {table.nrows()} rows, none of them of two antennas")
-        cross.copy(str(copy), deep=True).close()
-    for path in [copy, *copy.rglob("*")]:
-        path.chmod(path.stat().st_mode | 0o200)
+    with casatables.table(str(ms), ack=False) as source:
+        cross = source.getcol("ANTENNA1") != source.getcol("ANTENNA2")
+        if not cross.any():
+            raise ValueError(f"{ms}: {source.nrows()} rows, none of them of two antennas")
+        with source.query("ROWNUMBER() < 0") as none:
+            none.copy(str(copy), deep=True).close()
+        for path in [copy, *copy.rglob("*")]:
+            path.chmod(path.stat().st_mode | 0o200)
+        with casatables.table(str(copy), readonly=False, ack=False) as target:
+            target.addrows(int(cross.sum()))
+            for name in set(source.colnames()) - {"FLAG_CATEGORY"}:
+                copy_column(source, target, name, cross)
+
+
+def copy_column(
+    source: casatables.table, target: casatables.table, name: str, kept: NDArray[np.bool_]
+) -> None:
+    """Copy a column's rows that are kept, a portion after the other."""
+    memory, place = None, 0
+    for start in range(0, len(kept), COPIED_ROWS):
+        part = kept[start : start + COPIED_ROWS]
+        if memory is None or len(memory) != len(part):
+            memory = source.getcol(name, start, len(part))
+        else:  # new pages cost more than the reading
+            source.getcolnp(name, memory, start, len(part))
+        target.putcol(name, memory[part], place, int(part.sum()))
+        place += int(part.sum())
 
 
 def phase_centre_deg(ms: Path) -> tuple[float, float]:
@@ -207,15 +228,20 @@ def fill_model(
     """
     with casatables.table(f"{ms}::POLARIZATION", ack=False) as polarization:
         parallel = np.isin(polarization.getcell("CORR_TYPE", 0), PARALLEL_HANDS)
-    digest = Digest()
+    digest, model = Digest(), np.zeros((0, len(freq_hz), len(parallel)), dtype=np.complex64)
     with casatables.table(str(ms), readonly=False, ack=False) as table:
         add_model_column(table)
         for part in table.iter("TIME"):
             uvw, first, second = (part.getcol(name) for name in ("UVW", "ANTENNA1", "ANTENNA2"))
             flux = apparent_jy(part.getcell("TIME", 0) / 86400.0)
             stokes_i = predict_visibilities(uvw, first, second, lmn, flux, freq_hz)
+            stokes_i = np.ascontiguousarray(stokes_i)
             digest.add("I", stokes_i)
-            part.putcol("MODEL_DATA", stokes_i[:, :, None] * parallel.astype(np.float32))
+            if len(model) != len(stokes_i):
+                model = np.zeros((len(stokes_i), *model.shape[1:]), dtype=np.complex64)
+            for correlation in np.flatnonzero(parallel):
+                model[:, :, correlation] = stokes_i
+            part.putcol("MODEL_DATA", model)
     return digest.hex()
 
 
