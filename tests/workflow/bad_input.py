@@ -98,9 +98,9 @@ def all_zero(file: h5py.File) -> None:
 
 
 def mostly_flagged(file: h5py.File) -> None:
-    """Flag all but one baseline in one integration, as the telescope may do itself."""
+    """Flag all but one sample, as the telescope may do itself."""
     flags = np.ones(file["Data/flags"].shape, dtype=bool)
-    flags[1] = False
+    flags[1, 0, 0, 0] = False
     file["Data/flags"][...] = flags
 
 
