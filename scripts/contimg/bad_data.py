@@ -21,6 +21,9 @@ from contimg.measurement_set import row_chunks
 FEEDS = {-5: (0, 0), -6: (1, 1), -7: (0, 1), -8: (1, 0)}
 """Feeds of both antennas by AIPS code: XX, YY, XY, YX."""
 FEED_NAMES = ("X", "Y")
+FEWEST = 0.1
+LARGEST = 1e15
+"""Nothing larger is a measurement; squares and their sums keep within single precision below."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,16 @@ class Autos:
     power: NDArray[np.float32]
 
     def levels(self) -> NDArray[np.float64]:
-        """Return the median power, (n_antennas, 2): NaN without this feed, 0 without any value."""
-        own = np.moveaxis(self.power, 1, 0)
-        measured = np.isfinite(own).any(axis=(0, 1, 2))
-        levels = np.zeros((len(own), own.shape[-1]))
-        for antenna, feed in np.ndindex(levels.shape):
-            values = own[antenna, ..., feed]
-            values = values[np.isfinite(values)]
-            levels[antenna, feed] = np.median(values) if len(values) else 0.0
-        levels[:, ~measured] = 0.0
+        """Return the median power, (n_antennas, 2).
+
+        It is 0 for a feed that has less than `FEWEST` of all values.
+        """
+        own = np.moveaxis(self.power, (1, 3), (0, 1))
+        n_values = np.isfinite(own).sum(axis=(2, 3))
+        levels = np.zeros(n_values.shape)
+        for place in np.argwhere(n_values > FEWEST * own[0, 0].size):
+            values = own[tuple(place)]
+            levels[tuple(place)] = np.median(values[np.isfinite(values)])
         return levels
 
     def scatter(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -197,7 +201,8 @@ class Watch:
         for place, code in enumerate(self.codes):
             if FEEDS[code][0] == FEEDS[code][1]:
                 own = autos[..., place]
-                self._autos[first:last, :, FEEDS[code][0]] = np.where(own == 0, np.nan, own)
+                usable = (own > 0) & (own < LARGEST)
+                self._autos[first:last, :, FEEDS[code][0]] = np.where(usable, own, np.nan)
 
     def autos(self) -> Autos | None:
         """Return the autocorrelations in order, None when the set has none."""
@@ -267,7 +272,7 @@ class Bad:
             lost[place_of[one.antenna], one.feed] = True
         usual = autos.levels()[None, :, None, :].astype(np.float32)
         limit = np.where(np.isfinite(autos.power), np.maximum(autos.power, usual), usual)
-        limit = limits["max_coherence"] * np.where(limit > 0, limit, np.inf)
+        limit = np.minimum(limits["max_coherence"] * np.where(limit > 0, limit, LARGEST), LARGEST)
         places = [np.searchsorted(autos.antennas, ends) for ends in (watch.ant_1, watch.ant_2)]
         for place, ends in zip(places, (watch.ant_1, watch.ant_2), strict=True):
             place[~np.isin(ends, autos.antennas)] = -1
@@ -278,7 +283,7 @@ class Bad:
             time=np.unique(watch.times, return_inverse=True)[1].ravel(),
             codes=watch.codes,
             lost=lost,
-            limit=with_stand_in(limit, np.inf),
+            limit=with_stand_in(limit.astype(np.float32), LARGEST),
             ceiling=with_stand_in(at_ceiling(autos.power, int(limits["ceiling_samples"])), False),
         )
 
@@ -310,7 +315,8 @@ class Bad:
             feed_1, feed_2 = FEEDS[code]
             bound = self.limit[time, place_1, :, feed_1] * self.limit[time, place_2, :, feed_2]
             own = data[..., number]
-            clipped = own.real**2 + own.imag**2 > bound
+            with np.errstate(over="ignore"):
+                clipped = own.real**2 + own.imag**2 > bound
             clipped[place_1 == place_2] = False
             clipped |= self.ceiling[time, place_1, :, feed_1]
             clipped |= self.ceiling[time, place_2, :, feed_2]

@@ -12,6 +12,7 @@ from raw_files import ANTENNAS, INGEST, REPOSITORY, TELESCOPE, RawGroup
 from contimg.bad_data import Autos, at_ceiling, bad_antennas
 from contimg.convert import Converted, convert
 from contimg.measurement_set import ms_digest
+from contimg.status import Rejected
 
 LIMITS = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())["flagging"]["bad_data"]
 SEFD_JY, NOISE_JY = 5800.0, 5.0
@@ -113,6 +114,14 @@ def test_a_visibility_above_what_both_antennas_receive_goes(values, tmp_path):
     assert data[2, row, 0, 1] == 0
     assert done.figures["clipped_samples"] == 1
     assert done.figures["bad_antennas"] == []
+
+
+def test_a_group_of_absurd_values_is_rejected(values, tmp_path):
+    random = np.random.default_rng(3)
+    for own in values:
+        own[...] = 1e20 * np.exp(2j * np.pi * random.uniform(size=own.shape))
+    with pytest.raises(Rejected, match="no usable visibilities"):
+        converted(values, tmp_path)
 
 
 def test_power_at_a_ceiling_takes_the_antennas_baselines_with_it(values, tmp_path):

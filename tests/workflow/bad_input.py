@@ -97,11 +97,11 @@ def all_zero(file: h5py.File) -> None:
     file["Data/visdata"][...] = 0
 
 
-def garbage(file: h5py.File) -> None:
-    """Put in what no receiver gives: interference, to the last sample."""
-    data = file["Data/visdata"]
-    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, data.shape)
-    data[...] = 1e20 * np.exp(1j * phase)
+def mostly_flagged(file: h5py.File) -> None:
+    """Flag all but one sample, as the telescope may do itself."""
+    flags = np.ones(file["Data/flags"].shape, dtype=bool)
+    flags[1, 0, 0, 0] = False
+    file["Data/flags"][...] = flags
 
 
 def hole_in_the_sky(file: h5py.File) -> None:
@@ -126,7 +126,7 @@ def spoil(date: str, configs: list[Path], groups: list[RawGroup], incoming: Path
     partial.leave(15)
     nans.change(not_a_number)
     zeros.change(all_zero)
-    flagged.change(garbage)
+    flagged.change(mostly_flagged)
     diverging.change(hole_in_the_sky)
     late.change(late_by_a_minute, [9])
     (incoming / STRANGE_NAME).write_text("x")

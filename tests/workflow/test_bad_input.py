@@ -100,7 +100,7 @@ def test_fifteen_subbands_are_enough_and_three_are_not(bad_date: BadDate) -> Non
     [
         (NANS, NOTHING_USABLE),
         (ZEROS, NOTHING_USABLE),
-        (FLAGGED, "100.0% flagged, 90% allowed"),
+        (FLAGGED, "99.9% flagged, 90% allowed"),
         (DIVERGING, "imaging diverged: the residuals reach"),
     ],
 )
