@@ -14,8 +14,6 @@ from contimg.tables import read_table
 
 logger = logging.getLogger(__name__)
 
-OF_ROUNDS = ("image_round", "solve_round", "choose_round")
-
 
 def main(*, comparison: Path, chosen: list[Path], page: Path, benchmarks: str) -> None:
     """Write the page; its times come from the jobs' benchmark records.
@@ -28,7 +26,9 @@ def main(*, comparison: Path, chosen: list[Path], page: Path, benchmarks: str) -
     table, about = read_table(comparison)
     rounds = {run_of(path): rounds_of(path) for path in chosen}
     groups = sorted({one.group for one in rounds})
-    times_s = {one: time_of_rounds(Path(benchmarks), one) for one in rounds}
+    times_s = {
+        one: time_of_rounds(Path(benchmarks), one, len(found) - 1) for one, found in rounds.items()
+    }
     others = {group: time_of_others(Path(benchmarks), group) for group in groups}
     known = {one: seconds for one, seconds in times_s.items() if seconds}
     content = selfcal_content(table, rounds, known, others)
@@ -47,16 +47,14 @@ def rounds_of(path: Path) -> list[dict[str, Any]]:
     return [one | {"used": one["round"] == found["round"]} for one in found["rounds"]]
 
 
-def time_of_rounds(benchmarks: Path, of: Run) -> float:
+def time_of_rounds(benchmarks: Path, of: Run, n_rounds: int) -> float:
     """Return what a strategy's jobs of a group took, and the image before them, seconds."""
+    of_strategy = f"{of.group}.{of.strategy}"
+    names = [f"image_round/{of.group}.none.r0", f"choose_round/{of_strategy}"]
+    for number in range(1, n_rounds + 1):
+        names += [f"{rule}/{of_strategy}.r{number}" for rule in ("solve_round", "image_round")]
     folder = benchmarks / of.group[:10]
-    names = [
-        path
-        for rule in OF_ROUNDS
-        for path in sorted((folder / rule).glob(f"{of.group}.{of.strategy}.*jsonl"))
-    ]
-    names.append(folder / "image_round" / f"{of.group}.none.r0.jsonl")
-    return sum(last_record(path).get("s", 0.0) for path in names)
+    return sum(last_record(folder / f"{name}.jsonl").get("s", 0.0) for name in names)
 
 
 def time_of_others(benchmarks: Path, group: str) -> float:

@@ -226,7 +226,9 @@ def outcome_of(
         )
     start, end = qualities[0], qualities[chosen]
     assert start is not None and end is not None
-    converged = fixed_model or last < min_improvement
     text = f"round {chosen}: S/N {start.snr:.0f} -> {end.snr:.0f}; "
+    if fixed_model:
+        return Outcome(chosen, True, f"{text}converged: the model is fixed")
+    converged = last < min_improvement
     text += "converged" if converged else "still rising"
     return Outcome(chosen, converged, f"{text}: round {tried[-1]} {told(last)}")

@@ -41,7 +41,7 @@ def comparison(statuses: Mapping[Run, Status]) -> pd.DataFrame:
             continue
         found = status.figures["selfcal"]
         rows[run] = row_of(run, found)
-        start = {"rounds": found["rounds"][:1], "round": 0, "converged": True, "fell_back": False}
+        start = {"rounds": found["rounds"][:1], "round": 0, "converged": False, "fell_back": False}
         none = Run(NONE, run.group)
         rows.setdefault(none, row_of(none, {**start, "reason": "no self-calibration"}))
     order = sorted(rows, key=lambda run: (run.group, run.strategy != NONE, run.strategy))

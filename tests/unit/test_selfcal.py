@@ -1,5 +1,6 @@
 """Rounds of self-calibration: what is measured, tried, used and refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,16 @@ from astropy.io import fits as afits
 from synthetic_images import inject, sin_header
 from test_configuration import SCHEMA, changed
 
+import compare_selfcal
+import report_selfcal
 from contimg.calibration_table import Gains
 from contimg.configuration import ConfigurationError, validated
 from contimg.predict import by_baseline
 from contimg.selfcal import Quality, outcome_of, qualities_of, require_worth_trying
 from contimg.selfcal_model import ImageModel, Rows
 from contimg.selfcal_solve import combined
-from contimg.status import Rejected
+from contimg.status import Rejected, write_status
+from contimg.tables import read_table
 
 MODES = [{"mode": "p"}, {"mode": "ap"}, {"mode": "ap"}]
 LIMIT = 0.05
@@ -62,7 +66,10 @@ def test_a_fixed_model_is_solved_against_once() -> None:
     require_worth_trying(MODES, rounds_of(100, 300), LIMIT, fixed_model=True)
     with pytest.raises(Rejected, match="it would repeat round 2"):
         require_worth_trying(MODES, rounds_of(100, 300, 400), LIMIT, fixed_model=True)
-    assert outcome_of(rounds_of(100, 300), [""], LIMIT, fixed_model=True).converged
+    found = outcome_of(rounds_of(100, 300), [""], LIMIT, fixed_model=True)
+    assert (
+        found.converged and found.reason == "round 1: S/N 100 -> 300; converged: the model is fixed"
+    )
     assert outcome_of(rounds_of(100, 90), [""], LIMIT, fixed_model=True).fell_back
 
 
@@ -125,6 +132,62 @@ def test_gains_have_no_gaps_and_leave_the_flux_scale() -> None:
     outlier = np.abs(found.gain[7, 0] / found.gain[0, 0])
     np.testing.assert_allclose(outlier, 5 / size[0, 0], rtol=1e-6)
     assert found.figures["flagged_solutions"] == pytest.approx((1 + 3) / (19 * 3))
+
+
+def chosen(folder: Path, strategy: str, group: str, snrs: list[float], used: int) -> Path:
+    """Write the status of a set that a strategy chose."""
+    rounds = [
+        {"round": n, "reason": "", **Quality(1.0, 1 / snr, 2 / snr, 0, 0).figures()}
+        for n, snr in enumerate(snrs)
+    ]
+    found = {
+        "strategy": strategy, "round": used, "converged": used > 0, "fell_back": used == 0,
+        "reason": f"<{strategy}> says so", "rounds": rounds,
+    }  # fmt: skip
+    path = folder / "selfcal" / strategy / group[:10] / f"{group}.ms.json"
+    write_status(path, figures={"selfcal": found})
+    return path
+
+
+def test_strategies_are_compared_on_the_same_groups(tmp_path: Path) -> None:
+    """A group that is mended, one that falls back, and one without data; with its page."""
+    groups = [f"2025-10-01T22:1{minute}:00" for minute in (0, 5)]
+    paths = [
+        chosen(tmp_path, "clean", groups[0], [100, 250, 300], 2),
+        chosen(tmp_path, "clean", groups[1], [400, 390], 0),
+        chosen(tmp_path, "seeded", groups[0], [100, 320], 1),
+        tmp_path / "selfcal" / "seeded" / "2025-10-01" / f"{groups[1]}.ms.json",
+    ]
+    write_status(paths[3], status="rejected", reason="no calibration")
+    for name, seconds in (
+        ("image_round/{}.none.r0", 5), ("solve_round/{}.clean.r1", 7),
+        ("image_round/{}.clean.r1", 6), ("solve_round/{}.clean.r9", 99),
+        ("choose_round/{}.clean", 2), ("image_group/{}", 80),
+    ):  # fmt: skip
+        record = tmp_path / "benchmarks" / "2025-10-01" / f"{name.format(groups[0])}.jsonl"
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps({"s": seconds}) + "\n")
+    table_path, page = tmp_path / "comparison.parquet", tmp_path / "selfcal.html"
+    compare_selfcal.main(chosen=paths, output=table_path, options={})
+    table = read_table(table_path)[0].set_index(["group", "strategy"])
+    assert table["snr_improvement"].round(6).to_list()[:5] == [1, 3, 3.2, 1, 1]
+    assert table.loc[(groups[0], "clean"), ["n_rounds", "round"]].to_list() == [2, 2]
+    assert table.loc[(groups[1], "clean"), "fell_back"]
+    assert table.loc[(groups[1], "seeded"), ["status", "reason"]].to_list() == [
+        "rejected", "no calibration",
+    ]  # fmt: skip
+    report_selfcal.main(
+        comparison=table_path, chosen=paths, page=page, benchmarks=str(tmp_path / "benchmarks")
+    )
+    text = page.read_text()
+    assert "&lt;clean&gt; says so" in text and "<clean>" not in text
+    assert "no calibration" in text
+    (clean,) = [
+        row
+        for row in json.loads(text.split('id="data">')[1].split("</script>")[0])["rows"]
+        if (row["group"], row["strategy"]) == (groups[0], "clean")
+    ]
+    assert (clean["time_s"], clean["more"]) == (20, 0.25)  # not of a round that was not asked for
 
 
 @pytest.mark.parametrize(
