@@ -66,7 +66,7 @@ def measured(
         (folder / out / kind / date).mkdir(parents=True, exist_ok=True)
     if not (folder / out / "simulated").exists():
         (folder / out / "simulated").symlink_to(folder / "simulated")
-    drift = dict(config["imaging"]["drift"], enabled=limit != "off")
+    drift = dict(config["imaging"]["drift"], enabled=limit != "off", n_parts=1)
     drift["min_change_jy"] = 0.0 if limit == "off" else float(limit)
     apply_s = script(
         "apply_calibration", folder, ms=f"ms/science/{date}/{group}.ms",
