@@ -81,7 +81,7 @@ def test_what_is_left_of_the_source_is_noise(folder: Path) -> None:
 
 
 def test_place_is_constant_too(folder: Path) -> None:
-    """Differential aberration would move it by 0.6 arcsec at 1.9 deg, UVW that are turned by 0.2."""
+    """Differential aberration would move it by 0.6 arcsec at an edge, turned UVW by 0.2."""
     offsets = []
     for group in groups_of(folder):
         image = read_image(folder / f"images/{DATE}/{group}.image.fits")
