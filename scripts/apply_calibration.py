@@ -10,7 +10,7 @@ from contimg import apply
 from contimg.drift import settle, sky_of_set
 from contimg.fits import write_rejected_image
 from contimg.script import run
-from contimg.sky import aberration_scale
+from contimg.sky import aberration_scale, turn_of_uvw_rad
 from contimg.status import (
     REJECTED_NOTE,
     Rejected,
@@ -61,8 +61,9 @@ def main(
         imaged = figures_of(science.figures, weights, averaging)
         sky = sky_of_set(imaged, catalog, drift, beam)
         logger.info("%d sources' changes are subtracted", len(sky.lmn))
-        scale = aberration_scale((imaged["ra_deg"], imaged["dec_deg"]), imaged["mid_mjd"])
-        digest = settle(temporary, sky, scale)
+        place = (imaged["ra_deg"], imaged["dec_deg"]), imaged["mid_mjd"]
+        turn = turn_of_uvw_rad(*place) if imaged["dialect"] == "dsa" else 0.0
+        digest = settle(temporary, sky, aberration_scale(*place), turn)
     write_status(
         status,
         digest=digest,

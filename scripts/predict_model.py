@@ -15,7 +15,15 @@ from contimg.flux_standards import PINNED, standard_sources
 from contimg.predict import copy_without_autos, fill_model, phase_centre_deg
 from contimg.scratch import scratch_folder
 from contimg.script import run
-from contimg.sky import REFERENCE_HZ, Sky, apparent_cosines, apparent_flux_jy, model_sky
+from contimg.sky import (
+    REFERENCE_HZ,
+    Sky,
+    apparent_cosines,
+    apparent_flux_jy,
+    model_sky,
+    turn_of_uvw_rad,
+    turned,
+)
 from contimg.standard_flux import standard_flux_jy
 from contimg.status import reject_directory, require_ok, write_status, written_whole
 
@@ -55,7 +63,10 @@ def main(
         return through_beam(pointings[np.abs(integrations - mjd).argmin()])
 
     centre = phase_centre_deg(ms)
-    lmn = apparent_cosines(sky.ra_deg, sky.dec_deg, centre, science.figures["mid_mjd"])
+    mid_mjd = science.figures["mid_mjd"]
+    lmn = apparent_cosines(sky.ra_deg, sky.dec_deg, centre, mid_mjd)
+    if science.figures["dialect"] == "dsa":
+        lmn = turned(lmn, -turn_of_uvw_rad(centre, mid_mjd))
     logger.info("%d sources around %s", len(lmn), calibrator["name"])
     with written_whole(solve_ms) as temporary:
         if average["channels"] * average["integrations"] > 1:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from contimg.beam import Dish, dish_of, power
 from contimg.catalog import read_sources, unit_vectors
 from contimg.digests import Digest, digest_of_arrays
-from contimg.sky import REFERENCE_HZ, aberration_scale, apparent_cosines
+from contimg.sky import REFERENCE_HZ, aberration_scale, apparent_cosines, turned
 
 REACH_FWHM = 1.5
 """Sources are looked up to here from the phase centre: the first null is at 1.2 widths."""
@@ -257,14 +257,15 @@ def changes_of(ms: Path, sky: ChangingSky) -> Callable[..., NDArray[np.complex64
     return changes
 
 
-def settle(ms: Path, sky: ChangingSky, uvw_scale: float) -> str:
-    """Scale the UVW of a calibrated set and subtract the changes of sources.
+def settle(ms: Path, sky: ChangingSky, uvw_scale: float, uvw_turn_rad: float = 0.0) -> str:
+    """Scale and turn the UVW of a calibrated set and subtract the changes of sources.
 
     Parameters
     ----------
     ms : calibrated set as `contimg.transform.transform` wrote it.
     sky : sources on the set's channels; there may be none.
-    uvw_scale : `contimg.sky.aberration_scale`: with it, offsets in the set are ICRS offsets.
+    uvw_scale, uvw_turn_rad : `contimg.sky.aberration_scale` and `turn_of_uvw_rad`: with them,
+        offsets in the set are ICRS offsets.
 
     Returns
     -------
@@ -281,7 +282,7 @@ def settle(ms: Path, sky: ChangingSky, uvw_scale: float) -> str:
                 part.getcol(name)
                 for name in ("DATA", "FLAG", weights, "UVW", "ANTENNA1", "ANTENNA2")
             )
-            uvw *= uvw_scale
+            uvw = uvw_scale * (turned(uvw, uvw_turn_rad) if uvw_turn_rad else uvw)
             if len(sky.lmn):
                 data -= changes(part.getcell("TIME", 0), uvw, first, second)
                 part.putcol("DATA", data)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import erfa
 import numpy as np
 import pandas as pd
 from astropy.coordinates import get_body_barycentric_posvel
@@ -22,6 +23,12 @@ SAME_SOURCE_ARCSEC = 30.0
 
 TYPICAL_ALPHA = -0.7
 """Spectral index of a neighbour without one of its own."""
+
+
+JD_OF_MJD_ZERO = 2400000.5
+
+PYUVDATA_ARC_RAD = np.pi / 360
+"""Half of the arc along which pyuvdata measures where north is."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +170,34 @@ def aberrated(vectors: NDArray[np.float64], velocity: NDArray[np.float64]) -> ND
     root = np.sqrt(1.0 - velocity @ velocity)
     seen = root * vectors + np.outer(1.0 + along / (1.0 + root), velocity)
     return seen / (1.0 + along[:, None])
+
+
+def turn_of_uvw_rad(centre_deg: tuple[float, float], mjd: float) -> float:
+    """Angle by which pyuvdata turns the UVW of a drift scan that it phases to an ICRS direction.
+
+    Returns
+    -------
+    (u + i v) exp(i angle) has its v along the ICRS north; up to 4e-5, 0.14 arcsec/deg.
+
+    Notes
+    -----
+    pyuvdata (3.2) measures the angle between the north of ICRS and of date along a degree of the
+    meridian of date, but at its southern end, half a degree from the centre: there it is smaller
+    by sin(angle) tan(dec) times half a degree. A calibrator off the centre would carry the turn
+    over to all fields, as a shift: 0.13 arcsec for one at 1.3 deg.
+    """
+    ra, dec = np.radians(centre_deg)
+    pole = erfa.pnm06a(JD_OF_MJD_ZERO, mjd)[2]
+    east = pole @ np.array([-np.sin(ra), np.cos(ra), 0.0])
+    north = pole @ np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+    return -float(PYUVDATA_ARC_RAD * np.sin(np.arctan2(east, north)) * np.tan(dec))
+
+
+def turned(vectors: NDArray[np.float64], angle_rad: float) -> NDArray[np.float64]:
+    """Turn the first two of the columns x, y, z: (x + i y) exp(i angle)."""
+    x, y, z = vectors.T
+    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
+    return np.column_stack([cosine * x - sine * y, sine * x + cosine * y, z])
 
 
 def earth_velocity(mjd: float) -> NDArray[np.float64]:

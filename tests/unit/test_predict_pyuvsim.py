@@ -14,7 +14,7 @@ from contimg.beam import Dish
 from contimg.drift import changing_sky
 from contimg.meridian import meridian_icrs
 from contimg.predict import predict_image, predict_visibilities
-from contimg.sky import aberration_scale
+from contimg.sky import aberration_scale, turn_of_uvw_rad, turned
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -49,16 +49,18 @@ def phased(centre_deg: tuple[float, float]) -> UVData:
 def measurement_set_uvw_m(uv: UVData) -> np.ndarray:
     """UVW in the sense of a Measurement Set, their north that of ICRS at the centre.
 
-    pyuvdata measures the position angle of the north half a degree to the south, which turns UVW
-    by up to 4 arcsec: 0.1 arcsec in the place of a source at 2 deg, but more than is allowed here.
+    pyuvdata turns UVW by some arcsec; that is what `turn_of_uvw_rad` is checked by here.
     """
     north = calc_frame_pos_angle(
         time_array=uv.time_array, app_ra=uv.phase_center_app_ra, app_dec=uv.phase_center_app_dec,
         telescope_loc=uv.telescope.location, ref_frame="icrs", offset_pos=1e-5,
     )  # fmt: skip
-    turn = np.exp(1j * (north - uv.phase_center_frame_pa))
-    turned = (uv.uvw_array[:, 0] + 1j * uv.uvw_array[:, 1]) * turn
-    return -np.column_stack([turned.real, turned.imag, uv.uvw_array[:, 2]])
+    exact = north - uv.phase_center_frame_pa
+    centre = next(iter(uv.phase_center_catalog.values()))
+    ours = turn_of_uvw_rad((np.degrees(centre["cat_lon"]), np.degrees(centre["cat_lat"])), MJD[1])
+    assert abs(ours) > 5e-6
+    np.testing.assert_allclose(exact, ours, atol=1.5e-6)  # 0.005 arcsec at a degree
+    return -turned(uv.uvw_array, exact[0])
 
 
 def reference(uv: UVData, ra_deg: np.ndarray, dec_deg: np.ndarray, beam: object) -> np.ndarray:

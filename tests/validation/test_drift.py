@@ -81,7 +81,7 @@ def test_what_is_left_of_the_source_is_noise(folder: Path) -> None:
 
 
 def test_place_is_constant_too(folder: Path) -> None:
-    """Differential aberration alone would move it by 0.6 arcsec at 1.9 deg, to the centre."""
+    """Differential aberration would move it by 0.6 arcsec at an edge, turned UVW by 0.2."""
     offsets = []
     for group in groups_of(folder):
         image = read_image(folder / f"images/{DATE}/{group}.image.fits")
@@ -91,4 +91,4 @@ def test_place_is_constant_too(folder: Path) -> None:
         fit = fit_free_positions(image, bright["ra_deg"], bright["dec_deg"], background, rms)
         offsets.append(fit[["dra_arcsec", "ddec_arcsec"]].to_numpy()[0])
     record("drift: offsets, arcsec", np.round(offsets, 3).tolist())
-    assert np.abs(offsets).max() < 0.3
+    assert np.abs(offsets).max() < 0.15
