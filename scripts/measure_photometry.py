@@ -35,8 +35,9 @@ def main(
     """Measure every catalogue source inside the beam, and check the image by them.
 
     The check is kept in the file's metadata: flux scale, completeness, astrometry, and why it
-    fails if it does.
+    fails if it does, or why the image failed its own checks.
     """
+    about_image = read_status(image_status)
     restored = read_image(image)
     response = read_image(pb, require_beam=False)
     noise = read_image(rms).data
@@ -61,10 +62,14 @@ def main(
         snr=table["flux_jy"] / table["flux_err_jy"],
         date=date,
         group=group,
-        mjd=read_status(image_status).figures["mid_mjd"],
+        mjd=about_image.figures["mid_mjd"],
         image_digest=pixel_digest(restored.data),
     )
-    metadata = {"group": group, "figures": figures, "failed_checks": failed(figures, options)}
+    metadata = {
+        "group": group,
+        "figures": figures,
+        "failed_checks": [*about_image.failed_checks, *failed(figures, options)],
+    }
     write_table(photometry, table, PHOTOMETRY, {**metadata, "options": options})
 
 
