@@ -24,7 +24,7 @@ def test_pip_part_repeats_the_lock(file: Path) -> None:
 def test_every_script_runs_in_an_environment_and_every_environment_is_used() -> None:
     named = set()
     for path in sorted((ROOT / "rules").glob("*.smk")):
-        for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^ *rule ", path.read_text(), flags=re.MULTILINE)[1:]:
             found = re.findall(r'"\.\./envs/(\w+\.yaml)"', rule)
             assert len(found) == ("script:" in rule), f"{path.name}: {rule.splitlines()[0]}"
             named.update(found)
