@@ -23,7 +23,7 @@ rule convert_group:
         runtime=growing(5, per_raw_gb=5),
     params:
         antennas=path_of(config["telescope"]["antennas"]),
-        telescope=config["telescope"],
+        telescope={name: config["telescope"][name] for name in ("name", "dish_diameter_m")},
         ingest=config["ingest"],
         code=code("convert_group", files=[config["telescope"]["antennas"]]),
     message:

@@ -37,7 +37,7 @@ class Temporary(NamedTuple):
 TEMPORARY = [
     Temporary("ms/raw", ".ms", "ms/science/{date}/{group}.ms.json"),
     Temporary("cal", ".solve.ms", "cal/{date}/{group}.gcal.json"),
-    Temporary("ms/calibrated", ".ms", "images/{date}/{group}.psf.fits", status_stays=True),
+    Temporary("ms/calibrated", ".ms", "images/{date}/{group}.image.json", status_stays=True),
 ]
 
 TERM_LIMIT_S = 15.0
