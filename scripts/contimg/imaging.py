@@ -22,7 +22,7 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
         "-size", size, size,
         "-scale", f"{options['scale_arcsec']}asec",
         "-padding", str(options["padding"]),
-        "-wgridder-accuracy", str(options["wgridder_accuracy"]),
+        "-wgridder-accuracy", str(options["gridding_accuracy"]),
         "-weight", *str(options["weight"]).split(),
         *given("-taper-gaussian", options["taper_arcsec"]),
         *given("-minuv-l", options["min_uv_lambda"]),
