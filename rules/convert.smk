@@ -24,7 +24,7 @@ rule convert_group:
         runtime=growing(5, per_raw_gb=5),
     params:
         antennas=path_of(config["telescope"]["antennas"]),
-        telescope=config["telescope"],
+        telescope={name: config["telescope"][name] for name in ("name", "dish_diameter_m")},
         ingest=config["ingest"],
         bad_data=config["flagging"]["bad_data"],
         code=code("convert_group", files=[config["telescope"]["antennas"]]),

@@ -114,3 +114,21 @@ within() {
     fi
     return "$code"
 }
+
+# run_wsclean MS NAME CONTAINER TMPDIR MINUTES THREADS ARGUMENTS...: make $part/wsclean-*.fits of a set.
+# WSClean 3.2 renamed the option of its w-gridder. It writes its command line into the images: hence
+# the links, of which the one to the scratch folder names the container.
+run_wsclean() {
+    local ms=$1 name=$2 container=$3 tmpdir=$4 minutes=$5 threads=$6 gridder link
+    shift 6
+    case "$(wsclean -version)" in
+        *"version 3.0."* | *"version 3.1."*) gridder=(-use-wgridder) ;;
+        *) gridder=(-gridder wgridder) ;;
+    esac
+    make_scratch "$tmpdir" imaging "$(du -sk "$ms" | cut -f 1)"
+    link=${container:+container/$container/}scratch
+    mkdir -p "$(dirname "$part/$link")" && ln -s "$scratch" "$part/$link"
+    ln -s "$(realpath "$ms")" "$part/$name.ms"
+    within "$minutes" "$part" wsclean "$@" "${gridder[@]}" -j "$threads" -temp-dir "$link" \
+        -name wsclean "$name.ms"
+}

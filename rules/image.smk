@@ -1,27 +1,83 @@
 # Needs: calibrated Measurement Sets.
-# Makes: images/DATE/GROUP.*.fits: WSClean's products, the drifting beam, the corrected image and its noise.
+# Makes: images/DATE/GROUP.*.fits: WSClean's or tclean's products, the drifting beam, the corrected image and
+# its noise; quick/DATE/GROUP.png: a look.
 
-from contimg.imaging import products_of_wsclean, subband_paths, wsclean_arguments
+from contimg.imaging import products_of_wsclean, quick_options, subband_paths, wsclean_arguments
 
 # Images of so many parts of the band beside that of the whole; none by default.
 SUBBANDS = config["imaging"]["subbands"]
+WEIGHTS = ("size", "scale_arcsec", "weight", "min_uv_lambda", "max_uv_lambda")
+MASK = "images/{date}/{group}.mask.fits.gz" if config["imaging"]["mask"] == "catalogue" else []
 
 
-rule image_group:
+rule weigh_image:
     input:
-        calibrated_ms=IMAGED_SET,
-        calibrated_status=f"{IMAGED_SET}.json",
+        calibrated_ms="ms/calibrated/{date}/{group}.ms",
+        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
     output:
-        image="images/{date}/{group}.image.fits",
-        residual="images/{date}/{group}.residual.fits",
-        model="images/{date}/{group}.model.fits",
-        psf="images/{date}/{group}.psf.fits",
-        subband_images=subband_paths("image", SUBBANDS),
-        subband_residuals=subband_paths("residual", SUBBANDS),
+        status="images/{date}/{group}.weights.json",
     log:
-        "logs/{date}/image_group/{group}.log",
+        "logs/{date}/weigh_image/{group}.log",
     benchmark:
-        "benchmarks/{date}/image_group/{group}.jsonl"
+        "benchmarks/{date}/weigh_image/{group}.jsonl"
+    group:
+        science_job
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(400, per_raw_gb=400),
+        runtime=growing(5),
+    params:
+        imaging={name: config["imaging"][name] for name in WEIGHTS},
+        code=code("weigh_image"),
+    message:
+        "Weights and thermal noise of {wildcards.group}"
+    script:
+        "../scripts/weigh_image.py"
+
+
+rule make_mask:
+    input:
+        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        weights_status="images/{date}/{group}.weights.json",
+        catalog="catalogs/master_sources.sqlite3",
+    output:
+        mask=temp("images/{date}/{group}.mask.fits.gz"),
+    log:
+        "logs/{date}/make_mask/{group}.log",
+    benchmark:
+        "benchmarks/{date}/make_mask/{group}.jsonl"
+    group:
+        science_job
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(400, per_megapixel=10),
+        runtime=growing(5),
+    params:
+        imaging=config["imaging"],
+        beam=config["beam"],
+        code=code("make_mask"),
+    message:
+        "Mask of {wildcards.group} from the catalogue"
+    script:
+        "../scripts/make_mask.py"
+
+
+# WSClean, as the rules below run it too.
+rule quick_image:
+    input:
+        calibrated_ms="ms/calibrated/{date}/{group}.ms",
+        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        mask=[],
+    output:
+        image=temp("quick/{date}/{group}.image.fits"),
+    log:
+        "logs/{date}/quick_image/{group}.log",
+    benchmark:
+        "benchmarks/{date}/quick_image/{group}.jsonl"
     group:
         science_job
     container:
@@ -31,18 +87,17 @@ rule image_group:
         mem_mb=growing(600, per_raw_gb=300, per_megapixel=60 + 12 * SUBBANDS),
         runtime=growing(10, per_raw_gb=10, per_megapixel=1),
     params:
-        arguments=wsclean_arguments(config["imaging"]),
-        products=products_of_wsclean(SUBBANDS),
-        stem="images/{date}/{group}",
+        arguments=wsclean_arguments(quick_options(config["imaging"])),
+        products=["image:image"],
+        stem="quick/{date}/{group}",
         container=container_of,
         functions=shell_functions,
-        code=code("image_group", "contimg/imaging.py"),
+        code=code("quick_image", "contimg/imaging.py"),
     message:
-        "Image of {wildcards.group}"
+        "Quick image of {wildcards.group}"
     shell:
-        # A rejected set holds the labelled empty image instead of visibilities. WSClean 3.2 renamed
-        # the option of its w-gridder. It writes its command line into the images: hence the links,
-        # of which the one to the scratch folder names the container.
+        # A rejected set holds the labelled empty image instead of visibilities. `products` are
+        # pairs: what WSClean calls an image, and what we do.
         """
         exec >{log:q} 2>&1
         {params.functions}
@@ -53,18 +108,10 @@ rule image_group:
                 cp {input.calibrated_ms:q}/rejected.fits "$part/wsclean-${{product%:*}}.fits"
             done
         else
-            case "$(wsclean -version)" in
-                *"version 3.0."* | *"version 3.1."*) gridder=-use-wgridder ;;
-                *) gridder="-gridder wgridder" ;;
-            esac
-            make_scratch {resources.tmpdir:q} imaging $(du -sk {input.calibrated_ms:q} | cut -f 1)
+            for mask in {input.mask:q}; do ln -s "$(realpath "$mask")" "$part/mask.fits.gz"; done
             container={params.container:q}
-            link=${{container:+container/$container/}}scratch
-            mkdir -p "$(dirname "$part/$link")" && ln -s "$scratch" "$part/$link"
-            ln -s "$(realpath {input.calibrated_ms:q})" "$part"/{wildcards.group:q}.ms
-            within {resources.runtime} "$part" \
-                wsclean {params.arguments:q} $gridder -j {threads} -temp-dir "$link" \
-                -name wsclean {wildcards.group:q}.ms
+            run_wsclean {input.calibrated_ms:q} {wildcards.group:q} "$container" \
+                {resources.tmpdir:q} {resources.runtime} {threads} {params.arguments:q}
         fi
         for product in {params.products:q}; do
             mv "$part/wsclean-${{product%:*}}.fits" {params.stem:q}."${{product#*:}}".fits
@@ -72,11 +119,73 @@ rule image_group:
         """
 
 
+if config["imaging"]["backend"] == "tclean":
+
+    rule image_group:
+        input:
+            calibrated_ms=IMAGED_SET,
+            calibrated_status=f"{IMAGED_SET}.json",
+            mask=MASK,
+        output:
+            image="images/{date}/{group}.image.fits",
+            residual="images/{date}/{group}.residual.fits",
+            model="images/{date}/{group}.model.fits",
+            psf="images/{date}/{group}.psf.fits",
+        log:
+            "logs/{date}/image_group/{group}.log",
+        benchmark:
+            "benchmarks/{date}/image_group/{group}.jsonl"
+        group:
+            science_job
+        conda:
+            "../envs/casa.yaml"
+        threads: threads_of("image_group")
+        resources:
+            mem_mb=growing(1500, per_raw_gb=600, per_megapixel=150),
+            runtime=growing(30, per_raw_gb=60, per_megapixel=10),
+        params:
+            imaging=config["imaging"],
+            code=code("image_group"),
+        message:
+            "Image of {wildcards.group} by tclean"
+        script:
+            "../scripts/image_group.py"
+
+else:
+
+    use rule quick_image as image_group with:
+        input:
+            calibrated_ms=IMAGED_SET,
+            calibrated_status=f"{IMAGED_SET}.json",
+            mask=MASK,
+        output:
+            image="images/{date}/{group}.image.fits",
+            residual="images/{date}/{group}.residual.fits",
+            model="images/{date}/{group}.model.fits",
+            psf="images/{date}/{group}.psf.fits",
+            subband_images=subband_paths("image", SUBBANDS),
+            subband_residuals=subband_paths("residual", SUBBANDS),
+        log:
+            "logs/{date}/image_group/{group}.log",
+        benchmark:
+            "benchmarks/{date}/image_group/{group}.jsonl"
+        params:
+            arguments=wsclean_arguments(config["imaging"]),
+            products=products_of_wsclean(SUBBANDS),
+            stem="images/{date}/{group}",
+            code=code("image_group", "contimg/imaging.py"),
+        message:
+            "Image of {wildcards.group}"
+
+
 rule correct_primary_beam:
     input:
         image="images/{date}/{group}.image.fits",
         residual="images/{date}/{group}.residual.fits",
+        model="images/{date}/{group}.model.fits",
+        psf="images/{date}/{group}.psf.fits",
         calibrated_status=f"{IMAGED_SET}.json",
+        weights_status="images/{date}/{group}.weights.json",
     output:
         pb="images/{date}/{group}.pb.fits",
         pbcor="images/{date}/{group}.pbcor.fits",
@@ -96,7 +205,9 @@ rule correct_primary_beam:
         runtime=growing(10),
     params:
         beam=config["beam"],
-        imaging=config["imaging"],
+        checks=config["imaging"]["checks"],
+        sefd_jy=config["telescope"]["sefd_jy"],
+        integrations=config["averaging"]["integrations"],
         background_box_beams=config["photometry"]["background_box_beams"],
         code=code("correct_primary_beam"),
     message:
@@ -130,10 +241,36 @@ rule correct_subband_beams:
         runtime=growing(20),
     params:
         beam=config["beam"],
-        imaging=config["imaging"],
         background_box_beams=config["photometry"]["background_box_beams"],
         code=code("correct_subband_beams"),
     message:
         "Beams and noise of the subband images of {wildcards.group}"
     script:
         "../scripts/correct_subband_beams.py"
+
+
+rule quick_look:
+    input:
+        image="quick/{date}/{group}.image.fits",
+        calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+    output:
+        picture="quick/{date}/{group}.png",
+    log:
+        "logs/{date}/quick_look/{group}.log",
+    benchmark:
+        "benchmarks/{date}/quick_look/{group}.jsonl"
+    group:
+        science_job
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(600),
+        runtime=growing(5),
+    params:
+        beam=config["beam"],
+        code=code("quick_look"),
+    message:
+        "A look at {wildcards.group}"
+    script:
+        "../scripts/quick_look.py"

@@ -7,7 +7,7 @@ from contimg.imaging import SELFCAL_PRODUCTS, products_of_wsclean, round_argumen
 SOLVING = ("radius_deg", "min_improvement", "max_flagged_solutions")
 
 
-use rule image_group as image_round with:
+use rule quick_image as image_round with:
     input:
         calibrated_ms=set_of_round(""),
         calibrated_status=set_of_round(".json"),

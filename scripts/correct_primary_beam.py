@@ -4,11 +4,19 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io.fits import Header
+from numpy.typing import NDArray
 
 from contimg.beam import beam_image, dish_of
 from contimg.fits import Image, pixel_digest, read_image, write_image, write_rejected_image
+from contimg.image_check import (
+    beam_area_ratio,
+    check_figures,
+    dirty_peak,
+    failed_checks,
+    thermal_noise_jy,
+)
 from contimg.imaging import container_of
-from contimg.noise import background_and_rms, image_figures
+from contimg.noise import background_and_rms
 from contimg.script import run
 from contimg.status import Rejected, read_status, write_status
 
@@ -17,25 +25,42 @@ def main(
     *,
     image: Path,
     residual: Path,
+    model: Path,
+    psf: Path,
     calibrated_status: Path,
+    weights_status: Path,
     pb: Path,
     pbcor: Path,
     rms: Path,
     status: Path,
     beam: dict,
-    imaging: dict,
+    checks: dict,
+    sefd_jy: float,
+    integrations: int,
     background_box_beams: float,
 ) -> None:
     """Divide an image by the beam as it drifted over the sky, and judge the image.
 
     The beam is averaged over integrations and channels with the weights that were imaged.
+
+    checks: the config's imaging.checks; sefd_jy: of an antenna; integrations: averaged into one
+    before imaging.
     """
-    restored, left = read_image(image), read_image(residual)
-    figures = quality(restored, left, imaging["max_dynamic_residual"])
+    restored, left = read_image(image), read_image(residual).data
+    require_an_image(restored)
     observation = read_status(calibrated_status).figures
-    response = beam_of(restored, observation, beam)
     box = round(background_box_beams * restored.beam.bmaj_deg / restored.pixel_scale_deg)
-    _, noise = background_and_rms(left.data, box)
+    background, noise = background_and_rms(left, box)
+    thermal_jy = thermal_noise_jy(
+        sefd_jy,
+        read_status(weights_status).figures["effective_visibilities"],
+        observation["channel_width_hz"],
+        observation["integration_s"] * integrations,
+    )
+    figures = check_figures(restored, left, background, noise, thermal_jy)
+    figures |= clean_figures(restored, left, model, psf) | {"freq_hz": restored.freq_hz}
+    del left, background
+    response = beam_of(restored, observation, beam)
     corrected = np.where(response >= beam["min_response"], restored.data / response, np.nan)
     container = container_of(restored.header.get("HISTORY", []))
     if container:
@@ -49,6 +74,7 @@ def main(
         inputs={"image": pixel_digest(restored.data)},
         figures={name: observation[name] for name in ("group", "mid_mjd", "ra_deg", "dec_deg")}
         | figures,
+        failed_checks=failed_checks(figures, checks),
         container=container,
     )
 
@@ -73,32 +99,23 @@ def beam_of(restored: Image, observation: dict, beam: dict) -> np.ndarray:
     )
 
 
-def quality(restored: Image, residual: Image, max_residual: float) -> dict[str, float]:
-    """Return the image's key figures.
-
-    Raises
-    ------
-    Rejected
-        When the image is not finite, or imaging diverged.
-    """
+def require_an_image(restored: Image) -> None:
+    """Raise `Rejected` when there is nothing to measure in an image."""
     if not np.isfinite(restored.data).all():
         raise Rejected("the image holds values that are no numbers")
-    figures = image_figures(restored.data)
-    left = float(np.abs(residual.data).max())
-    if not figures["peak_jy"] > 0 or left > max_residual * figures["peak_jy"]:
-        raise Rejected(
-            f"imaging diverged: the residuals reach {left:.3g} Jy/beam beside a peak of "
-            f"{figures['peak_jy']:.3g} Jy/beam (imaging.max_dynamic_residual {max_residual:g})"
-        )
-    beam = restored.beam
+    if not restored.data.max() > 0:
+        raise Rejected("the image has no positive pixel: it is empty, or imaging diverged")
+
+
+def clean_figures(
+    restored: Image, residual: NDArray[np.float32], model: Path, psf: Path
+) -> dict[str, float]:
+    """Return the figures that need CLEAN's model and the PSF."""
+    response = read_image(psf).data
+    dirty = dirty_peak(read_image(model, require_beam=False).data, response, residual)
     return {
-        **figures,
-        "rms_jy": image_figures(residual.data)["rms_jy"],
-        "residual_peak_jy": left,
-        "freq_hz": restored.freq_hz,
-        "beam_major_arcsec": beam.bmaj_deg * 3600,
-        "beam_minor_arcsec": beam.bmin_deg * 3600,
-        "beam_pa_deg": beam.bpa_deg,
+        "residual_over_dirty": float(np.abs(residual).max()) / dirty,
+        "beam_area_ratio": beam_area_ratio(restored, response),
     }
 
 

@@ -37,7 +37,6 @@ def main(
     subband_rmss: list[Path],
     status: Path,
     beam: dict,
-    imaging: dict,
     background_box_beams: float,
 ) -> None:
     """Divide each subband image by the beam in its own channels, and judge it.
@@ -55,7 +54,7 @@ def main(
             restored = read_image(image)
             weight = weights_within(restored, observation["freq_hz"], observation["weight_freq"])
             left = read_image(residual)
-            figures = subband_quality(restored, left, imaging["max_dynamic_residual"])
+            figures = subband_quality(restored, left)
         except Rejected as rejected:
             logger.warning("%s: rejected: %s", image.name, rejected)
             told.append(rejected_subband(subband, str(rejected)))

@@ -38,9 +38,10 @@ def main(
     """Measure every catalogue source inside the beam, and check the image by them.
 
     The check is kept in the file's metadata: flux scale, completeness, astrometry, and why it
-    fails if it does. With subband images there are rows for each of them too; a rejected one has
-    none, and the metadata say why.
+    fails if it does, or why the image failed its own checks. With subband images there are rows
+    for each of them too; a rejected one has none, and the metadata say why.
     """
+    about_image = read_status(image_status)
     restored = read_image(image)
     response = read_image(pb, require_beam=False)
     noise = read_image(rms).data
@@ -53,8 +54,9 @@ def main(
         **flux_figures(table, sources["s_nvss"], options["check_min_jy"]),
         **astrometry_figures(free),
     }
-    about = read_status(image_status).figures
-    metadata = {"group": group, "figures": figures, "failed_checks": failed(figures, options)}
+    about = about_image.figures
+    failed_checks = [*about_image.failed_checks, *failed(figures, options)]
+    metadata = {"group": group, "figures": figures, "failed_checks": failed_checks}
     if subband_images:
         parts = [table.assign(freq_hz=about["freq_hz"], subband=WHOLE_BAND)]
         metadata["subbands"] = []

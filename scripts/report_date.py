@@ -142,7 +142,7 @@ def tiles(
     beam_of = {group_of(path): path for path in beams}
     for row in rows:
         path = of_group.get(row.group)
-        if path is None or row.stages[2].state != "ok":
+        if path is None or row.stages[2].state not in ("ok", "partial"):
             reason = row.reason or "no image was asked for"
             yield content.Tile(row.group, row.state, reason)
             continue

@@ -95,6 +95,7 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     low, high = config["photometry"]["ratio_range"]
     if low >= high:
         yield f"photometry.ratio_range: [{low}, {high}] is not ascending"
+    yield from contradictions_of_imaging(config["imaging"])
 
 
 def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
@@ -131,3 +132,24 @@ def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
         for number, one in enumerate(rounds, 1):
             if (one["mode"] == "ap") != ("phase_solint" in one):
                 yield f"{key}: round {number}: phase_solint goes with mode ap and no other"
+
+
+def contradictions_of_imaging(imaging: Mapping[str, Any]) -> Iterator[str]:
+    low, high = imaging["min_uv_lambda"], imaging["max_uv_lambda"]
+    if 0 < high <= low:
+        yield f"imaging.max_uv_lambda: {high} leaves nothing beside imaging.min_uv_lambda, {low}"
+    if imaging["mask"] == "auto" and imaging["auto_mask"] <= imaging["auto_threshold"]:
+        yield (
+            f"imaging.auto_mask: {imaging['auto_mask']} is not more than imaging.auto_threshold, "
+            f"{imaging['auto_threshold']}"
+        )
+    checks = imaging["checks"]
+    if checks["min_rms_over_thermal"] >= checks["max_rms_over_thermal"]:
+        yield "imaging.checks.min_rms_over_thermal: not less than max_rms_over_thermal"
+    low, high = checks["beam_area_range"]
+    if low >= high:
+        yield f"imaging.checks.beam_area_range: [{low}, {high}] is not ascending"
+    only_wsclean = {"parallel_deconvolution": 0, "local_rms": False, "subbands": 0}
+    for key, neutral in only_wsclean.items():
+        if imaging["backend"] == "tclean" and imaging[key] != neutral:
+            yield f"imaging.{key}: {imaging[key]}, but tclean has no such option; use wsclean"

@@ -93,7 +93,8 @@ def failed_limits(
     Parameters
     ----------
     figures : figures by name.
-    limits : smallest and largest allowed value by name of figure, both included.
+    limits : smallest and largest allowed value by name of figure, both included; infinite where
+        there is none.
 
     Returns
     -------
@@ -103,10 +104,16 @@ def failed_limits(
     for name, (low, high) in limits.items():
         value = figures.get(name)
         if value is None or not np.isfinite(value):
-            reasons.append(f"{name} is unknown, {low:g} to {high:g} wanted")
+            reasons.append(f"{name} is unknown, {_range(low, high)} wanted")
         elif not low <= value <= high:
-            reasons.append(f"{name} is {value:.4g}, {low:g} to {high:g} wanted")
+            reasons.append(f"{name} is {value:.4g}, {_range(low, high)} wanted")
     return reasons
+
+
+def _range(low: float, high: float) -> str:
+    if np.isinf(low):
+        return f"at most {high:g}"
+    return f"at least {low:g}" if np.isinf(high) else f"{low:g} to {high:g}"
 
 
 def _median_and_scatter(values: NDArray) -> tuple[float, float]:

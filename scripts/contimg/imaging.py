@@ -61,14 +61,22 @@ def wsclean_arguments(options: Mapping[str, Any]) -> list[str]:
         "-no-dirty",
         "-size", size, size,
         "-scale", f"{options['scale_arcsec']}asec",
-        "-weight", *str(options["weight"]).split(),
-        "-niter", str(options["niter"]),
-        "-mgain", str(options["mgain"]),
-        "-auto-mask", str(options["auto_mask"]),
-        "-auto-threshold", str(options["auto_threshold"]),
+        "-padding", str(options["padding"]),
         "-wgridder-accuracy", str(options["gridding_accuracy"]),
+        "-weight", *str(options["weight"]).split(),
+        *given("-taper-gaussian", options["taper_arcsec"]),
+        *given("-minuv-l", options["min_uv_lambda"]),
+        *given("-maxuv-l", options["max_uv_lambda"]),
+        "-niter", str(options["niter"]),
+        "-gain", str(options["gain"]),
+        "-mgain", str(options["mgain"]),
+        *(["-multiscale"] if options["multiscale"] else []),
+        *given("-parallel-deconvolution", options["parallel_deconvolution"]),
+        *mask_arguments(options),
+        "-auto-threshold", str(options["auto_threshold"]),
+        *(["-local-rms"] if options["local_rms"] else []),
+        *(["-circular-beam"] if options["circular_beam"] else []),
         "-pol", "I",
-        *minimum_uv(options["min_uv_lambda"]),
         *subband_images(options["subbands"]),
     ]  # fmt: skip
 
@@ -82,14 +90,28 @@ def round_arguments(options: Mapping[str, Any], of_rounds: Mapping[str, Any]) ->
     of_rounds : `selfcal.imaging`, which is laid over it.
     """
     return [
-        *wsclean_arguments({**options, **of_rounds, "subbands": 0}),
+        *wsclean_arguments({**options, **of_rounds, "mask": "auto", "subbands": 0}),
         "-nmiter", str(of_rounds["major_iterations"]),
         "-baseline-averaging", str(of_rounds["baseline_averaging_lambda"]),
     ]  # fmt: skip
 
 
-def minimum_uv(min_uv_lambda: float) -> list[str]:
-    return ["-minuv-l", str(min_uv_lambda)] if min_uv_lambda > 0 else []
+def mask_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Return where CLEAN may find components; the rule links the catalogue's mask to this name."""
+    if options["mask"] == "catalogue":
+        return ["-fits-mask", "mask.fits.gz"]
+    return ["-auto-mask", str(options["auto_mask"])]
+
+
+def given(option: str, value: float) -> list[str]:
+    """Return an option with its value; 0 leaves it out."""
+    return [option, str(value)] if value > 0 else []
+
+
+def quick_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `imaging` block for a quick look: its size, pixels, iterations; no catalogue."""
+    fast = {"mask": "auto", "mgain": 0.8, "multiscale": False, "parallel_deconvolution": 0}
+    return {**options, **fast, **options["quick"]}
 
 
 def subband_images(subbands: int) -> list[str]:

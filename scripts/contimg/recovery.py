@@ -41,7 +41,7 @@ class Temporary(NamedTuple):
 TEMPORARY = [
     Temporary("ms/raw", ".ms", "ms/science/{date}/{group}.ms.json"),
     Temporary("cal", ".solve.ms", "cal/{date}/{group}.gcal.json"),
-    Temporary("ms/calibrated", ".ms", "images/{date}/{group}.psf.fits", status_stays=True),
+    Temporary("ms/calibrated", ".ms", "images/{date}/{group}.image.json", status_stays=True),
     Temporary("selfcal/*", ".r[1-9].ms", "{folder}/{date}/{group}.ms.json"),
     Temporary("selfcal/*", ":[0-9][0-9].ms", "images/{date}/{group}.psf.fits", status_stays=True),
 ]

@@ -19,7 +19,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -59,6 +59,7 @@ class Status:
     figures : key figures, units in the names.
     listing : of the directory that the status belongs to (see `listing`), else empty.
     container : digest of the container image that made the product, empty without one.
+    failed_checks : why a product that is kept is not to be trusted; empty when it is.
     """
 
     status: str
@@ -68,6 +69,7 @@ class Status:
     figures: dict[str, Any] = field(default_factory=dict)
     listing: str = ""
     container: str = ""
+    failed_checks: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -134,6 +136,7 @@ def write_status(
     inputs: Mapping[str, str] | None = None,
     figures: Mapping[str, Any] | None = None,
     container: str = "",
+    failed_checks: Sequence[str] = (),
 ) -> None:
     """Write a product's status file; that of a directory (written before) has its listing."""
     directory = directory_of(path)
@@ -146,6 +149,7 @@ def write_status(
             "digest": digest,
             **({"listing": listing(directory)} if directory.is_dir() else {}),
             **({"container": container} if container else {}),
+            **({"failed_checks": failed_checks} if failed_checks else {}),
             "inputs": dict(sorted((inputs or {}).items())),
             "figures": figures or {},
         },

@@ -43,26 +43,25 @@ def effective_freq_hz(freq_hz: ArrayLike, weight_freq: ArrayLike) -> float:
     return float(np.average(np.asarray(freq_hz), weights=np.asarray(weight_freq)))
 
 
-def subband_quality(image: Image, residual: Image, max_residual: float) -> dict[str, float]:
+def subband_quality(image: Image, residual: Image) -> dict[str, float]:
     """Key figures of a subband image.
 
     Parameters
     ----------
     image, residual : of one subband, not corrected for the primary beam.
-    max_residual : largest residual as a fraction of the peak.
 
     Raises
     ------
     Rejected
-        When the image is not finite, or imaging diverged.
+        When the image is not finite, or the residuals reach its peak: imaging diverged.
     """
     if not np.isfinite(image.data).all():
         raise Rejected("the image holds values that are no numbers")
     peak_jy, left_jy = float(image.data.max()), float(np.abs(residual.data).max())
-    if not peak_jy > 0 or left_jy > max_residual * peak_jy:
+    if not peak_jy > 0 or left_jy > peak_jy:
         raise Rejected(
             f"imaging diverged: the residuals reach {left_jy:.3g} Jy/beam beside a peak of "
-            f"{peak_jy:.3g} Jy/beam (imaging.max_dynamic_residual {max_residual:g})"
+            f"{peak_jy:.3g} Jy/beam"
         )
     return {
         "rms_jy": image_figures(residual.data)["rms_jy"],

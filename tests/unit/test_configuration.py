@@ -66,6 +66,14 @@ def test_every_default_can_be_misspelled_only_once() -> None:
         ("imaging.size", 2049, "imaging.size: 2049 found, a multiple of 2 expected"),
         ("imaging.niter", "many", "imaging.niter: 'many' found, a value of type integer expected"),
         ("imaging.weight", "robust 0.5", "imaging.weight: 'robust 0.5' found, text like"),
+        ("imaging.mask", "nvss", "imaging.mask: 'nvss' found, one of auto, catalogue expected"),
+        ("imaging.auto_mask", 1.0, "imaging.auto_mask: 1.0 is not more than imaging.auto_thresh"),
+        ("imaging.padding", 0.5, "imaging.padding: 0.5 found, at least 1 expected"),
+        ("imaging.quick.size", 2, "imaging.quick.size: 2 found, at least 64 expected"),
+        ("imaging.checks.beam_area_range", [2, 1], "imaging.checks.beam_area_range: [2, 1] is not"),
+        ("imaging.checks.max_rms_over_thermal", 0.5,
+         "imaging.checks.min_rms_over_thermal: not less than max_rms_over_thermal"),
+        ("telescope.sefd_jy", 0, "telescope.sefd_jy: 0 found, more than 0 expected"),
         ("beam.model", "gauss", "beam.model: 'gauss' found, one of airy, gaussian, table expected"),
         ("beam.model", "table", "beam.table: empty, but beam.model is table; name a CSV file"),
         ("ingest.min_subbands", 17, "ingest.min_subbands: 17 is more than ingest.n_subbands, 16"),
@@ -101,3 +109,18 @@ def test_files_are_found_in_the_checkout_or_else_where_one_works() -> None:
     assert located("config/config.yaml") == CHECKOUT / "config" / "config.yaml"
     assert located("mine/survey.csv") == Path("mine/survey.csv")
     assert located("/data/survey.csv") == Path("/data/survey.csv")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"min_uv_lambda": 500, "max_uv_lambda": 400}, "imaging.max_uv_lambda: 400 leaves nothing"),
+        ({"backend": "tclean", "local_rms": True}, "imaging.local_rms: True, but tclean has no"),
+    ],
+)
+def test_options_of_imaging_that_cannot_go_together_are_told(
+    changes: dict[str, Any], expected: str
+) -> None:
+    config = laid_over(copy.deepcopy(DEFAULTS), {"imaging": changes})
+    with pytest.raises(ConfigurationError, match=expected):
+        validated(config, SCHEMA)

@@ -81,7 +81,7 @@ def test_sets_are_kept_until_their_last_user_is_done(tmp_path: Path) -> None:
     mark.unlink()
     assert unneeded_sets(tmp_path, {DATE}) == [raw, Path(f"{raw}.json")]
     write(tmp_path / f"cal/{DATE}/{GROUP}.gcal.json")
-    write(tmp_path / f"images/{DATE}/{GROUP}.psf.fits")
+    write(tmp_path / f"images/{DATE}/{GROUP}.image.json")
     found = unneeded_sets(tmp_path, {DATE})
     assert found == [raw, Path(f"{raw}.json"), solve, Path(f"{solve}.json"), calibrated]
     assert unneeded_sets(tmp_path, {OTHER}) == []

@@ -88,6 +88,19 @@ def test_a_subband_image_without_data_is_told():
     assert (row.state, row.reason) == ("partial", "subband image 1: all data are flagged")
 
 
+def test_what_an_image_fails_is_told_once_and_its_figures_stay():
+    group, noisy = "2025-10-19T02:10:05", "rms_over_thermal is 7.2, 0.75 to 3 wanted"
+    imaged = {group: Status("ok", figures={"rms_jy": 0.01}, failed_checks=[noisy])}
+    check = {"status": "ok", "reason": "", "failed_checks": [noisy, "completeness 0.41"]}
+    entry = {"group": group, "status": "complete"}
+    (row,) = group_rows(
+        {"groups": [entry]}, {}, imaged, pd.DataFrame({"group": [group]}), {group: check}
+    )
+    assert [stage.state for stage in row.stages[2:]] == ["partial", "partial"]
+    assert row.reason == f"check failed: {noisy}; check failed: completeness 0.41"
+    assert row.figures["rms_jy"] == 0.01
+
+
 def written(tmp_path, data, response):
     header = sin_header(shape=data.shape)
     for name, pixels in (("a.pbcor.fits", data), ("a.pb.fits", response)):

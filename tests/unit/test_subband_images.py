@@ -131,7 +131,6 @@ def beam_arguments(folder: Path) -> dict:
         "calibrated_status": folder / "g.ms.json",
         "status": folder / "g.subbands.json",
         "beam": {"model": "airy", "table": "", "min_response": 0.1},
-        "imaging": {"max_dynamic_residual": 1.0},
         "background_box_beams": 30,
     }
 

@@ -144,6 +144,40 @@ def test_rejected_groups_give_no_rows_and_are_listed(archive, tmp_path):
     assert len(rows) == 0 and about["status"] == "rejected" and about["reason"]
 
 
+def test_images_that_failed_a_check_stay_out_of_light_curves_and_are_told(archive, tmp_path):
+    """Images of one date failed: its transits are rows without a flux, the rest as without it."""
+    folder, photometry = archive
+    dates = sorted(set(photometry.date))
+    tables = {date: combine(folder, date) for date in dates}
+    rows, about = read_table(tables[dates[3]])
+    reason = "rms_over_thermal is 7.2, 0.75 to 3 wanted"
+    failed = sorted(set(rows.group))
+    for group in failed:
+        about["groups"][group]["failed_checks"] = [reason]
+    marked = tmp_path / dates[3] / "photometry.parquet"
+    spoiled = rows.assign(flux_jy=rows.flux_jy * 3.0)
+    write_table(marked, spoiled, PHOTOMETRY, {"groups": about["groups"]})
+    found = {}
+    for name, given in (
+        ("without", [path for date, path in tables.items() if date != dates[3]]),
+        ("marked", [marked if date == dates[3] else path for date, path in tables.items()]),
+    ):
+        normalise_lightcurves.main(
+            photometry=given,
+            catalog=folder / "master_sources.sqlite3",
+            lightcurves=tmp_path / f"{name}.parquet",
+        )
+        found[name] = read_table(tmp_path / f"{name}.parquet")
+    curves, told = found["marked"]
+    left_out = curves[curves.status == "failed_check"]
+    assert len(left_out) == rows.source_id.nunique()
+    assert left_out.norm_flux_jy.isna().all()
+    assert (left_out.n_images == 0).all()
+    assert told["dates"][dates[3]]["left_out"] == {group: [reason] for group in failed}
+    others = curves[curves.status != "failed_check"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, found["without"][0])
+
+
 def test_rejection_goes_on_to_the_last_table(archive, tmp_path):
     folder, _ = archive
     write_rejected_table(tmp_path / "photometry.parquet", PHOTOMETRY, "nothing observed")

@@ -101,7 +101,6 @@ def test_fifteen_subbands_are_enough_and_three_are_not(bad_date: BadDate) -> Non
         (NANS, NOTHING_USABLE),
         (ZEROS, NOTHING_USABLE),
         (FLAGGED, "99.9% flagged, 90% allowed"),
-        (DIVERGING, "imaging diverged: the residuals reach"),
     ],
 )
 def test_a_group_that_fails_at_run_time_is_rejected_with_its_reason(
@@ -118,6 +117,21 @@ def test_a_group_that_fails_at_run_time_is_rejected_with_its_reason(
     assert about["reason"] == image["reason"]
     corrected = bad_date.folder / f"images/{SMALL_DATE}/{bad_date.groups[number].name}.pbcor.fits"
     assert fits.getheader(corrected)["STATUS"] == "rejected"
+
+
+def test_an_image_that_diverged_is_kept_marked_and_left_out_of_mosaics(bad_date: BadDate) -> None:
+    image, group = bad_date.image(DIVERGING), bad_date.groups[DIVERGING].name
+    assert image["status"] == "ok"
+    assert any(reason.startswith("rms_over_thermal is") for reason in image["failed_checks"])
+    table, about = read_table(bad_date.folder / f"photometry/{SMALL_DATE}/{group}.parquet")
+    assert len(table)
+    assert about["failed_checks"][: len(image["failed_checks"])] == image["failed_checks"]
+    assert image["failed_checks"][0] in bad_date.page()
+    for mosaic in bad_date.folder.glob(f"mosaics/{SMALL_DATE}/*.mosaic.fits"):
+        header = fits.getheader(mosaic)
+        assert group not in [header[card] for card in header if card.startswith("TILE")]
+        if group in bad_date.index()["mosaics"][mosaic.name.split(".")[0]]:
+            assert group in header["REFUSED"]
 
 
 def test_strange_names_are_told_and_do_nothing(bad_date: BadDate) -> None:

@@ -4,6 +4,7 @@ The channels of conda are no part of the tests, so `conda` is a stand-in that ma
 environment of a file's pip part (stand_in_conda.py). The rest is Snakemake's `--sdm conda`.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.metadata import distributions
@@ -14,12 +15,13 @@ import pytest
 import stand_in_conda
 
 from conftest import ROOT, snakemake
-from workflow import SMALL, SMALL_DATE, status
+from workflow import SMALL, SMALL_DATE, rules_in, status
 
 FILES = sorted((ROOT / "envs").glob("*.yaml"))
 # With these every rule has a job, and few more than one: delays are solved, setjy gives the
-# calibrator's flux.
+# calibrator's flux, tclean images what the catalogue's mask allows.
 CONFIG = """
+imaging: {backend: tclean, mask: catalogue, size: 256, niter: 100}
 calibration:
   delay: {enabled: true}
   pinned_calibrators:
@@ -48,12 +50,20 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
         patch.setenv("PATH", str(conda), prepend=":")
         for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):  # each module is compiled once
             patch.delenv(name, raising=False)
+        how = ("--sdm", "conda", "--conda-prefix", prefix)
+        truth = f"simulated/{SMALL_DATE}/truth.json"
+        first = ("--", truth, "catalogs/vla_calibrators.sqlite3")
+        snakemake(folder, *how, *first, configs=[*SMALL, config])
+        group = json.loads((folder / truth).read_text())["groups"][-1]["group"]
         for options in (
-            ("--", f"simulated/{SMALL_DATE}/truth.json", "catalogs/vla_calibrators.sqlite3"),
-            ("--", f"report/{SMALL_DATE}/index.html", "report/selfcal.html"),
+            (
+                "--",
+                f"report/{SMALL_DATE}/index.html",
+                "report/selfcal.html",
+                f"quick/{SMALL_DATE}/{group}.png",
+            ),
             (*archive, "--", "report/index.html"),
         ):
-            how = ("--sdm", "conda", "--conda-prefix", prefix)
             snakemake(folder, *how, *options, configs=[*SMALL, config])
         yield folder, Path(prefix)
 
@@ -73,10 +83,8 @@ def environment(reduced: tuple[Path, Path], file: Path) -> Path:
 
 def rules_of(file: Path) -> set[str]:
     """The rules that name an environment."""
-    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    parts = re.split(r"^rule (\w+):$", text, flags=re.MULTILINE)[1:]
-    bodies = zip(parts[::2], parts[1::2], strict=True)
-    return {rule for rule, body in bodies if f'"../envs/{file.name}"' in body}
+    rules = [rule for path in (ROOT / "rules").glob("*.smk") for rule in rules_in(path)]
+    return {name for name, body in rules if f'"../envs/{file.name}"' in body}
 
 
 def test_every_rule_of_the_family_ran_in_its_environment(file: Path, environment: Path) -> None:
@@ -96,5 +104,5 @@ def test_environment_holds_what_its_file_names_and_nothing_else(
 
 def test_nothing_was_rejected(reduced: tuple[Path, Path]) -> None:
     statuses = [path for name in ("cal", "images") for path in (reduced[0] / name).rglob("*.json")]
-    assert len(statuses) == 6
+    assert len(statuses) == 8
     assert [path.name for path in statuses if status(path)["status"] != "ok"] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CONFIGS, DATES, ROOT, snakemake
-from workflow import copy_for_dry_runs, planned_rules, status
+from workflow import copy_for_dry_runs, planned_rules, rules_in, status
 
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
@@ -45,7 +45,7 @@ def test_a_dry_run_on_fresh_raw_files_shows_the_whole_plan(
         **dict.fromkeys(["predict_model", "solve_bandpass", "solve_gains"], n_solved),
         **dict.fromkeys(
             ["convert_group", "flag_group", "measure_flags", "apply_calibration", "image_group",
-             "correct_primary_beam", "measure_photometry"], n_groups),
+             "weigh_image", "correct_primary_beam", "measure_photometry"], n_groups),
     }  # fmt: skip
     assert n_groups == 3
     assert n_solved == 1
@@ -68,9 +68,7 @@ def test_the_rules_hold_no_checkpoint_run_block_or_shadow() -> None:
 def test_every_rule_says_what_it_needs_of_the_machine_and_where_it_logs() -> None:
     wanted = {"output", "log", "benchmark", "threads", "resources", "message", "params"}
     for path in RULES:
-        for name, body in re.findall(
-            r"^rule (\w+):\n((?:[ ]{4}.*\n|\n)+)", path.read_text(), re.MULTILINE
-        ):
+        for name, body in rules_in(path):
             blocks = set(re.findall(r"^    (\w+):", body, re.MULTILINE))
             assert wanted <= blocks, f"{name} lacks {wanted - blocks}"
             assert {"mem_mb", "runtime"} <= set(re.findall(r"^        (\w+)=", body, re.MULTILINE))

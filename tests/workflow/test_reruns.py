@@ -13,7 +13,7 @@ from simulator.settings import Calibrator, Simulation
 from workflow import checkout, copy_for_dry_runs, plan, planned_rules, status
 
 REPORTS = [f"report/{date}/index.html" for date in DATES]
-AFTER_IMAGING = {"image_group", "correct_primary_beam", "measure_photometry",
+AFTER_IMAGING = {"weigh_image", "image_group", "correct_primary_beam", "measure_photometry",
                  "combine_photometry", "build_mosaic", "report_date"}  # fmt: skip
 
 
@@ -87,7 +87,9 @@ def test_a_change_of_the_photometry_reruns_it_and_what_follows(
 
 
 def test_a_change_of_a_shell_command_reruns_it(observation: Path, clone: Path) -> None:
-    edited(clone / "rules" / "image.smk", 'gridder="-gridder', 'gridder=" -gridder')
+    edited(
+        clone / "rules" / "image.smk", 'mv "$part/wsclean-$product', 'mv -f "$part/wsclean-$product'
+    )
     planned = planned_rules(observation, REPORTS[0], root=clone, configs=configs_of(clone))
     assert set(planned) == AFTER_IMAGING | {"apply_calibration"}
     edited(clone / "rules" / "functions.sh", "--kill-after=5", "--kill-after=6")

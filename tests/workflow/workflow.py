@@ -135,6 +135,12 @@ def cards(path: Path) -> dict[str, str]:
     return {name: str(header[name]) for name in header if name}
 
 
+def rules_in(path: Path) -> list[tuple[str, str]]:
+    """Return name and body of each rule of a file, those within an if or else too."""
+    found = re.findall(r"^( *)rule (\w+):\n((?:\1[ ]{4}.*\n|\n)+)", path.read_text(), re.MULTILINE)
+    return [(name, re.sub(f"^{indent}", "", body, flags=re.M)) for indent, name, body in found]
+
+
 def columns_of_ms(ms: Path) -> str:
     """Return a digest of an MS's visibilities and flags, read in a process of its own."""
     code = (

@@ -100,7 +100,7 @@ def group_rows(
             stage_of_index(entry),
             stage_of_status("visibilities", calibrated.get(group)),
             stage_of_status("image", imaged.get(group)),
-            stage_of_photometry(check, group in measured),
+            stage_of_photometry(check, group in measured, imaged.get(group)),
         )
         figures = calibrated[group].figures if group in calibrated else {}
         rows.append(
@@ -146,11 +146,17 @@ def stage_of_index(entry: Mapping[str, Any]) -> Stage:
 def stage_of_status(name: str, status: Status | None) -> Stage:
     if status is None:
         return Stage(name, "none")
+    if status.ok and status.failed_checks:
+        return Stage(name, "partial", "check failed: " + ", ".join(status.failed_checks))
     return Stage(name, status.status, status.reason)
 
 
-def stage_of_photometry(check: Mapping[str, Any], measured: bool) -> Stage:
-    failed = check.get("failed_checks")
+def stage_of_photometry(
+    check: Mapping[str, Any], measured: bool, image: Status | None = None
+) -> Stage:
+    """Return the last stage; what the image failed already is not told again."""
+    told = image.failed_checks if image else []
+    failed = [reason for reason in check.get("failed_checks") or [] if reason not in told]
     if failed:
         return Stage("photometry", "partial", "check failed: " + ", ".join(failed))
     lost = [one for one in check.get("subbands", ()) if one["status"] == "rejected"]
