@@ -11,6 +11,7 @@ use rule quick_image as image_round with:
     input:
         calibrated_ms=set_of_round(""),
         calibrated_status=set_of_round(".json"),
+        mask=[],
     output:
         image=temp(f"{OF_ROUND}.image.fits"),
         residual=temp(f"{OF_ROUND}.residual.fits"),

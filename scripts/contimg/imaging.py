@@ -92,7 +92,7 @@ def round_arguments(options: Mapping[str, Any], of_rounds: Mapping[str, Any]) ->
     return [
         *wsclean_arguments({**options, **of_rounds, "mask": "auto", "subbands": 0}),
         "-nmiter", str(of_rounds["major_iterations"]),
-        "-baseline-averaging", str(of_rounds["baseline_averaging_lambda"]),
+        *given("-baseline-averaging", of_rounds["baseline_averaging_lambda"]),
     ]  # fmt: skip
 
 

@@ -1,10 +1,11 @@
 """The accuracies at full size, with and without self-calibration, judged by the truth.
 
-    PYTHONPATH=scripts:tests python tests/validation/full_size.py DIRECTORY [STRATEGY ...]
+    PYTHONPATH=scripts:tests:tests/validation python tests/validation/full_size.py DIRECTORY [WAY ...]
 
 simulates in DIRECTORY, all 96 antennas: a field whose gains drift (`field`), the same without a sky
 (`dark`), and one with a source of 10 Jy and gain errors of 2 % (`bright`); about 11 GB, and five
-minutes an image on 2 cores. Prints a line of JSON an image.
+minutes an image on 2 cores. A way is a strategy of self-calibration (none, clean ...), with `+mask`
+CLEAN has the catalogue's mask. Prints a line of JSON an image.
 """
 
 import json
@@ -28,11 +29,14 @@ DEEP = HERE / "full_size.yaml"
 OVERLAYS = {"field": [], "bright": [HERE / "bright.yaml"], "dark": [HERE / "noise_only.yaml"]}
 
 
-def reduce(folder: Path, strategy: str, extra: dict[str, Any] | None = None) -> None:
+def reduce(folder: Path, way: str, extra: dict[str, Any] | None = None) -> None:
     """Bring one science group from simulation to photometry; `extra` is laid over the rest."""
     folder.mkdir(parents=True, exist_ok=True)
     overlay = folder / "overlay.yaml"
-    chosen = {} if strategy == "none" else {"selfcal": {"strategy": strategy}}
+    strategy, _, mask = way.partition("+")
+    chosen: dict[str, Any] = {"selfcal": {"strategy": strategy}}
+    if mask:
+        chosen["imaging"] = {"mask": "catalogue"}
     overlay.write_text(json.dumps(chosen | (extra or {})))
     configs = [FULL, *OVERLAYS[folder.name], DEEP, overlay]
     if not (folder / f"simulated/{DATE}/truth.json").exists():
@@ -82,17 +86,17 @@ def judged(folder: Path, thermal: judge.Noise | None) -> dict[str, Any]:
     return figures
 
 
-def main(directory: Path, strategies: list[str]) -> None:
+def main(directory: Path, ways: list[str]) -> None:
     field, dark, bright = (directory / name for name in ("field", "dark", "bright"))
     thermal = None
-    for strategy in strategies:
+    for way in ways:
         for folder in (field, bright):
-            reduce(folder, strategy)
+            reduce(folder, way)
             if thermal is None:
                 reduce(dark, "none", lend_tables(field, dark))
                 thermal = judge.Noise(**judged(dark, None)["noise"])
                 show({"noise alone": asdict(thermal)})
-            show({"folder": folder.name, "strategy": strategy, **judged(folder, thermal)})
+            show({"folder": folder.name, "way": way, **judged(folder, thermal)})
 
 
 def show(figures: dict[str, Any]) -> None:
