@@ -110,7 +110,8 @@ def given(option: str, value: float) -> list[str]:
 
 def quick_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `imaging` block for a quick look: its size, pixels, iterations; no catalogue."""
-    fast = {"mask": "auto", "mgain": 0.8, "multiscale": False, "parallel_deconvolution": 0}
+    fast = {"mask": "auto", "mgain": 0.8, "multiscale": False, "parallel_deconvolution": 0,
+            "subbands": 0}  # fmt: skip
     return {**options, **fast, **options["quick"]}
 
 

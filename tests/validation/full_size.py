@@ -1,6 +1,7 @@
 """The accuracies at full size, with and without self-calibration, judged by the truth.
 
-    PYTHONPATH=scripts:tests:tests/validation python tests/validation/full_size.py DIRECTORY [WAY ...]
+    export PYTHONPATH=scripts:tests:tests/validation
+    python tests/validation/full_size.py DIRECTORY [WAY ...]
 
 simulates in DIRECTORY, all 96 antennas: a field whose gains drift (`field`), the same without a sky
 (`dark`), and one with a source of 10 Jy and gain errors of 2 % (`bright`); about 11 GB, and five
@@ -36,7 +37,7 @@ def reduce(folder: Path, way: str, extra: dict[str, Any] | None = None) -> None:
     strategy, _, mask = way.partition("+")
     chosen: dict[str, Any] = {"selfcal": {"strategy": strategy}}
     if mask:
-        chosen["imaging"] = {"mask": "catalogue"}
+        chosen["imaging"] = {"mask": "catalogue", "mask_min_jy": 0.0005, "auto_threshold": 0.7}
     overlay.write_text(json.dumps(chosen | (extra or {})))
     configs = [FULL, *OVERLAYS[folder.name], DEEP, overlay]
     if not (folder / f"simulated/{DATE}/truth.json").exists():

@@ -21,11 +21,21 @@ def reduced(tmp_path_factory):
     return folder
 
 
-def test_flux_of_the_phase_calibrator_is_the_published_one(reduced):
-    table = reduced / "photometry" / DATE / "photometry.parquet"
-    tool = [sys.executable, str(ROOT / "tools" / "flux_of_1445"), str(table)]
+def test_fluxes_are_the_published_ones(reduced):
+    """Of the phase calibrator within 1 %, and of N5921's neighbours in NVSS."""
+    tool = [sys.executable, str(ROOT / "tools" / "real_fluxes"), str(reduced)]
     done = subprocess.run(tool, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "neighbours of N5921" in done.stdout
+
+
+def test_self_calibration_raised_the_signal_to_noise_of_the_phase_calibrator(reduced):
+    improvements = []
+    for path in (reduced / "selfcal" / "clean" / DATE).glob("*.ms.json"):
+        rounds = json.loads(path.read_text())["figures"]["selfcal"]["rounds"]
+        improvements.append(max(one.get("snr", 0) for one in rounds) / rounds[0]["snr"])
+    assert len(improvements) == 3
+    assert max(improvements) > 2.0
 
 
 def test_3c286_has_the_flux_of_its_standard(reduced):
