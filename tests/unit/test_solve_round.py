@@ -16,6 +16,7 @@ from synthetic_images import sin_header
 
 from contimg.calibration_table import antenna_names, read_gains, table_digest
 from contimg.catalog import CatalogOptions, build_sources, write_catalog
+from contimg.drift import sky_of_set
 from contimg.predict import copy_without_autos
 from contimg.status import is_whole, read_status, write_status
 
@@ -53,6 +54,11 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     synthetic.write(folder / "all.ms", observed)
     copy_without_autos(folder / "all.ms", folder / "set.ms")
     figures = {**observed.figures(), "dish_diameter_m": 0.01}  # a beam as wide as the sky
+    still = {"enabled": False, "min_change_jy": 0.0, "min_response": 0.0, "n_parts": 1}
+    n_chan, n_times = observed.n_chan, len(figures["integration_mjd"])
+    figures |= {"weight_time": [1 / n_times] * n_times, "weight_freq": [1 / n_chan] * n_chan}
+    digest = sky_of_set(figures, folder / "none", still, {"model": "airy"}).digest()
+    figures["drift"] = {**still, "digest": digest}
     write_status(folder / "set.ms.json", digest="set", figures=figures)
     sky = pd.DataFrame(SOURCES, columns=["ra_deg", "dec_deg", "flux_jy"]).assign(
         rms_jy=0.0005, major_arcsec=45, minor_arcsec=45, beam_arcsec=45, size_arcsec=0

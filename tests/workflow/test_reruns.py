@@ -87,9 +87,7 @@ def test_a_change_of_the_photometry_reruns_it_and_what_follows(
 
 
 def test_a_change_of_a_shell_command_reruns_it(observation: Path, clone: Path) -> None:
-    edited(
-        clone / "rules" / "image.smk", 'mv "$part/wsclean-$product', 'mv -f "$part/wsclean-$product'
-    )
+    edited(clone / "rules" / "image.smk", 'mv "$part/wsclean-', 'mv -f "$part/wsclean-')
     planned = planned_rules(observation, REPORTS[0], root=clone, configs=configs_of(clone))
     assert set(planned) == AFTER_IMAGING | {"apply_calibration"}
     edited(clone / "rules" / "functions.sh", "--kill-after=5", "--kill-after=6")
@@ -120,7 +118,8 @@ def test_a_new_subband_reruns_its_group_and_the_summaries(
     assert sorted(jobs) == sorted([
         f"What {date} holds", f"Calibrators that pass through the beam on {date}",
         f"Measurement Set of {group['group']}",
-        f"Interference in {group['group']}",
+        f"Interference in {group['group']}", f"What is flagged in {group['group']}",
+        f"Weights and thermal noise of {group['group']}",
         f"Calibrated and averaged visibilities of {group['group']}",
         f"Image of {group['group']}", f"Beam, noise and corrected image of {group['group']}",
         f"Forced fluxes of {group['group']}", f"Forced fluxes of {date}", f"Report of {date}",
