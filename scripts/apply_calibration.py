@@ -58,6 +58,8 @@ def main(
         if weights.silent:
             silent = " and ".join(weights.silent)
             raise Rejected(f"all of {silent} is flagged, and Stokes I needs both polarizations")
+        if not weights.time.any():
+            raise Rejected("no sample has both polarizations, which Stokes I needs")
         imaged = figures_of(science.figures, weights, averaging)
         sky = sky_of_set(imaged, catalog, drift, beam)
         logger.info("%d sources' changes are subtracted", len(sky.lmn))

@@ -198,38 +198,16 @@ def mean_of_parts(
     ----------
     values : (n_chan, n).
     weight_freq : (n_chan,); a part without weight has the plain mean.
-    n_parts : equal parts, as WSClean's -channels-out makes them.
+    n_parts : parts as WSClean's -channels-out makes them: number p begins at channel
+        floor(n_chan p / n_parts).
     """
-    part = np.arange(len(values)) * n_parts // len(values)
+    part = ((np.arange(len(values)) + 1) * n_parts - 1) // len(values)
     mean = np.empty_like(values)
     for number in range(n_parts):
         inside = part == number
         weight = weight_freq[inside] if weight_freq[inside].any() else None
         mean[inside] = np.average(values[inside], axis=0, weights=weight)
     return mean
-
-
-def add_changes(ms: Path, sky: ChangingSky, sign: int) -> None:
-    """Add the sources' changes to the DATA of a private calibrated set, or subtract them.
-
-    Call it in a process without casatools (`contimg.casa.away_from_casatools`).
-
-    Parameters
-    ----------
-    ms : calibrated set, UVW scaled for aberration.
-    sky : sources on the set's channels.
-    sign : +1 adds, -1 subtracts.
-    """
-    import casacore.tables
-
-    with casacore.tables.table(str(ms), readonly=False, ack=False) as table:
-        changes = changes_of(ms, sky)
-        for part in table.iter("TIME"):
-            uvw, first, second, data = (
-                part.getcol(name) for name in ("UVW", "ANTENNA1", "ANTENNA2", "DATA")
-            )
-            data += np.float32(sign) * changes(part.getcell("TIME", 0), uvw, first, second)
-            part.putcol("DATA", data)
 
 
 def changes_of(ms: Path, sky: ChangingSky) -> Callable[..., NDArray[np.complex64]]:

@@ -19,8 +19,8 @@ from contimg.status import is_whole, status_of
 SNAKEMAKE_INCOMPLETE = Path(".snakemake") / "incomplete"
 RUN_VARIABLE = "CONTIMG_RUN"
 """In the environment of all that a run starts: its name."""
-FOLDERS = ("ms/raw", "ms/science", "ms/calibrated", "cal", "selfcal/*", "images", "photometry",
-           "mosaics", "report", "simulated")  # fmt: skip
+FOLDERS = ("ms/raw", "ms/science", "ms/calibrated", "cal", "selfcal/*", "images", "quick",
+           "photometry", "mosaics", "report", "simulated")  # fmt: skip
 """Patterns of the folders that hold one for each date."""
 DIRECTORIES = (".ms", ".bcal", ".gcal", ".kcal")
 """Endings of products that are directories."""

@@ -28,7 +28,10 @@ logger = logging.getLogger(__name__)
 KINDS = {
     "raw_ms": ("ms/raw/{date}/{group}.ms", "cal/{date}/{group}.solve.ms"),
     "science_ms": ("ms/science/{date}/{group}.ms",),
-    "calibrated_ms": ("ms/calibrated/{date}/{group}.ms",),
+    "calibrated_ms": (
+        "ms/calibrated/{date}/{group}.ms",
+        *(f"selfcal/*/{{date}}/{{group}}{of}.ms" for of in ("", *(f".r{n}" for n in range(1, 10)))),
+    ),
     "working_images": (
         *(f"images/{{date}}/{{group}}.{name}.fits" for name in ("psf", "model", "residual")),
         *subband_paths("residual", MAX_SUBBANDS),
@@ -122,15 +125,14 @@ def found(directory: Path, date: str, kind: str, kept: list[tuple[str, str]]) ->
         wanted.setdefault(folder, []).append(GROUP.pattern + suffix)
     paths: list[Path] = []
     for folder, names in wanted.items():
-        place = directory / folder
-        if not place.is_dir():
-            continue
-        if not place.resolve().is_relative_to(directory.resolve()):
-            kept.append((folder, "leads out of the working directory"))
-            continue
         text = "|".join(names)
         pattern = rf"\.({text})\.\d+{re.escape(REMOVED_SUFFIX)}" if kind == LEFTOVERS else text
-        paths += sorted(path for path in place.iterdir() if re.fullmatch(pattern, path.name))
+        for place in sorted(path for path in directory.glob(folder) if path.is_dir()):
+            if place.resolve().is_relative_to(directory.resolve()):
+                paths += sorted(one for one in place.iterdir() if re.fullmatch(pattern, one.name))
+            else:
+                named = str(place.relative_to(directory))
+                kept.append((named, "leads out of the working directory"))
     return list(dict.fromkeys(paths))
 
 

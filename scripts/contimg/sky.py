@@ -226,3 +226,23 @@ def aberration_scale(centre_deg: tuple[float, float], mjd: float) -> float:
     """
     ahead = unit_vectors([centre_deg[0]], [centre_deg[1]])[0]
     return float(1.0 - earth_velocity(mjd) @ ahead)
+
+
+def icrs_cosines(
+    ra_deg: ArrayLike, dec_deg: ArrayLike, centre_deg: tuple[float, float], mjd: float
+) -> NDArray[np.float64]:
+    """Direction cosines that belong to the UVW of a calibrated set.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg : (n,) ICRS, degrees.
+    centre_deg : right ascension and declination of the phase centre, ICRS.
+    mjd : middle of the group.
+
+    Returns
+    -------
+    (n, 3) l, m, n - 1 of apparent places over `aberration_scale`: UVW of a calibrated set are
+        scaled by it, so that offsets in the set are ICRS offsets.
+    """
+    apparent = apparent_cosines(ra_deg, dec_deg, centre_deg, mjd)
+    return apparent / aberration_scale(centre_deg, mjd)

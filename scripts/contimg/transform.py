@@ -327,7 +327,7 @@ def put(target: casatables.table, part: Part) -> None:
 
 
 class Sums:
-    """Sums the weights that imaging will see.
+    """Sums the weights that imaging will see: Stokes I needs both parallel hands of a sample.
 
     Parameters
     ----------
@@ -339,17 +339,22 @@ class Sums:
         self._freq_hz, self._hands = freq_hz, hands
         self._mjd: list[float] = []
         self._time: list[float] = []
-        self._freq = np.zeros((len(freq_hz), len(hands)))
+        self._freq = np.zeros(len(freq_hz))
+        self._hand = np.zeros(sum(bool(hand) for hand in hands))
         self._n_flagged = self._n_all = 0
 
     def add(self, part: Part) -> None:
         """Take a part in."""
-        n_rows, n_chan, n_pol = part.weight.shape
-        summed = np.ones(n_rows, dtype=np.float32) @ part.weight.reshape(n_rows, -1)
-        by_channel = summed.reshape(n_chan, n_pol).astype(float)
+        parallel = part.weight[:, :, [bool(hand) for hand in self._hands]]
+        ones = np.ones(len(parallel), dtype=np.float32)
+        imaged = np.where(parallel.min(axis=2) > 0, parallel.sum(axis=2), np.float32(0))
+        by_channel = (ones @ imaged).astype(float)
         self._mjd.append(float(part.columns["TIME"][0]) / SECONDS_PER_DAY)
         self._time.append(by_channel.sum())
         self._freq += by_channel
+        self._hand += (
+            (ones @ parallel.reshape(len(parallel), -1)).reshape(-1, parallel.shape[2]).sum(axis=0)
+        )
         self._n_flagged += part.weight.size - int(np.count_nonzero(part.weight))
         self._n_all += part.weight.size
 
@@ -357,12 +362,12 @@ class Sums:
         """Return the sums of all parts."""
         time = np.array(self._time)
         total = max(time.sum(), 1e-300)
-        unused = self._freq.sum(axis=0) == 0
+        names = [hand for hand in self._hands if hand]
         return Weights(
             self._freq_hz,
             np.array(self._mjd),
             time / total,
-            self._freq.sum(axis=1) / total,
+            self._freq / total,
             self._n_flagged / max(self._n_all, 1),
-            tuple(self._hands[i] for i in np.flatnonzero(unused) if self._hands[i]),
+            tuple(names[i] for i in np.flatnonzero(self._hand == 0)),
         )

@@ -20,7 +20,7 @@ from contimg.calibration_table import (
     table_digest,
 )
 from contimg.status import read_status
-from contimg.transform import transform
+from contimg.transform import Part, Sums, transform
 
 PRESENT = [a for a in range(synthetic.N_ANTENNAS) if a not in (3, synthetic.DEAD)]
 
@@ -263,8 +263,25 @@ def test_integrations_are_averaged_by_weight(transformed: Path, tmp_path: Path) 
     used = by_row.any(axis=1)
     uvw = (pairs["UVW"] * by_row[:, :, None]).sum(axis=1)[used] / by_row.sum(axis=1)[used, None]
     np.testing.assert_allclose(double["UVW"][used], uvw, rtol=1e-6)
-    by_time = np.array([weight[0::2].sum(), weight[1::2].sum()])
+    imaged = np.where((total > 0).all(axis=2, keepdims=True), total, 0)  # both polarizations
+    by_time = np.array([imaged[0::2].sum(), imaged[1::2].sum()])
     np.testing.assert_allclose(found.time, by_time / by_time.sum(), rtol=1e-5)
+
+
+def test_a_sample_without_one_polarization_has_no_weight_in_the_image() -> None:
+    """WSClean's Stokes I leaves it out; so must the beam that is averaged with these weights."""
+    weight = np.ones((3, 4, 2), dtype=np.float32)
+    weight[:, :2, 1] = 0.0
+    sums = Sums(np.arange(4.0), ["XX", "YY"])
+    sums.add(Part({"TIME": np.array([86400.0])}, weight.astype(np.complex64), weight))
+    found = sums.weights()
+    np.testing.assert_allclose(found.freq, [0, 0, 0.5, 0.5])
+    assert found.flagged_fraction == 0.25
+    assert found.silent == ()
+    weight[..., 1] = 0.0
+    sums = Sums(np.arange(4.0), ["XX", "YY"])
+    sums.add(Part({"TIME": np.array([86400.0])}, weight.astype(np.complex64), weight))
+    assert sums.weights().silent == ("YY",)
 
 
 def tables_of(folder: Path) -> dict[str, Path]:

@@ -21,7 +21,9 @@ from contimg.tables import read_table, table_digest
 
 DATE_IN_PATH = re.compile(r"(?:^|/)(\d{4}-\d{2}-\d{2})(?:/|\.json$)")
 # Visibilities are too large to publish, and temporary things are none of a release's.
-LEFT_OUT = re.compile(r"\.ms$|^ms/raw/|\.solve\.ms\.json$")
+LEFT_OUT = re.compile(
+    r"\.ms$|^ms/raw/|\.solve\.ms\.json$|^quick/|\.mask\.fits\.gz$|\.r\d\.(image|residual|model)\.fits$"
+)
 TABLE_RULES = {"kcal": "solve_delay", "bcal": "solve_bandpass", "gcal": "solve_gains"}
 HASHING_THREADS = 4
 
