@@ -44,7 +44,7 @@ class Step:
     rule, group : name the benchmark file.
     target : file that is asked for.
     reads : what both ways read, brought into the page cache before.
-    plain : commands.
+    plain : commands; none where the plain way leaves the step out.
     makes : products of the plain way.
     needs : file whose making shall not be measured with the step.
     is_science : counts in the sum for a science group; the calibrator's do once a date or two.
@@ -85,6 +85,7 @@ def steps() -> Iterator[Step]:
         (["cp", "-r", raw, "plain/flagged.ms"], aoflagger("plain/flagged.ms")),
         ("plain/flagged.ms",),
     )  # fmt: skip
+    yield Step("measure_flags", SCIENCE, f"ms/science/{DATE}/{SCIENCE}.flags.json", science, ())
     yield Step(
         "predict_model", CALIBRATOR, solve, calibrator,
         (
@@ -107,6 +108,7 @@ def steps() -> Iterator[Step]:
         ([*PLAIN, "apply", science, f"cal/{DATE}/{CALIBRATOR}", "plain/calibrated.ms"],),
         ("plain/calibrated.ms",), needs=f"cal/{DATE}/calibration.json",
     )  # fmt: skip
+    yield Step("weigh_image", SCIENCE, f"{image}.weights.json", calibrated, ())
     yield Step(
         "image_group", SCIENCE, f"{image}.image.fits", calibrated,
         (wsclean("plain/image", calibrated),),
@@ -233,29 +235,38 @@ def run(repeats: int) -> dict[str, tuple[Step, Cost, Cost]]:
 
 
 def table(found: dict[str, tuple[Step, Cost, Cost]]) -> str:
-    """The result as a Markdown table, with the sum for a science group."""
+    """The result as a Markdown table, with sums for a science group and a calibrator."""
     lines = [
         "| step | ours, s | plain, s | ratio | ours, peak MB | plain, peak MB |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for rule, (_, mine, theirs) in found.items():
-        lines.append(
-            f"| `{rule}` | {mine.wall_s:.1f} | {theirs.wall_s:.1f} "
-            f"| {mine.wall_s / theirs.wall_s:.2f} | {mine.peak_mb:.0f} | {theirs.peak_mb:.0f} |"
-        )
-    science = [costs for step, *costs in found.values() if step.is_science]
-    mine_s, plain_s = (sum(pair[way].wall_s for pair in science) for way in (0, 1))
-    mine_mb, plain_mb = (max(pair[way].peak_mb for pair in science) for way in (0, 1))
-    lines.append(
-        f"| **a science group** | {mine_s:.0f} | {plain_s:.0f} | {mine_s / plain_s:.2f} "
-        f"| {mine_mb:.0f} | {plain_mb:.0f} |"
-    )
+        lines.append(row(f"`{rule}`", mine, theirs))
+    sums = {}
+    for name, is_science in (("a science group", True), ("solving on a calibrator", False)):
+        pairs = [costs for step, *costs in found.values() if step.is_science == is_science]
+        sums[name] = [
+            Cost(sum(pair[way].wall_s for pair in pairs), max(pair[way].peak_mb for pair in pairs))
+            for way in (0, 1)
+        ]
+        lines.append(row(f"**{name}**", *sums[name]))
+    mine_s = sums["a science group"][0].wall_s
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return "\n".join([
         *lines, "",
         f"Observing the group took {OBSERVED_S:.0f} s: {mine_s / OBSERVED_S:.2f} of that to reduce "
         f"it. {os.cpu_count()} cores, of which {THREADS} used; {memory_gb:.0f} GB of memory.",
     ])  # fmt: skip
+
+
+def row(name: str, mine: Cost, theirs: Cost) -> str:
+    """A line of the table."""
+    if not theirs.peak_mb:
+        return f"| {name} | {mine.wall_s:.1f} | | | {mine.peak_mb:.0f} | |"
+    return (
+        f"| {name} | {mine.wall_s:.1f} | {theirs.wall_s:.1f} "
+        f"| {mine.wall_s / theirs.wall_s:.2f} | {mine.peak_mb:.0f} | {theirs.peak_mb:.0f} |"
+    )
 
 
 def publish(text: str, document: Path) -> None:
