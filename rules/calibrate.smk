@@ -7,7 +7,7 @@
 rule list_transits:
     input:
         raw=lambda wildcards: inventory.files_of_date(wildcards.date),
-        elsewhere=elsewhere(config["calibration"]["calibrator_list"], config["beam"]["table"]),
+        elsewhere=elsewhere(CALIBRATOR_LIST, BEAM_TABLE),
     output:
         transits="cal/{date}/transits.json",
         page="report/{date}/transits.html",
@@ -23,10 +23,7 @@ rule list_transits:
         runtime=growing(20),
     params:
         settings=lambda wildcards: inventory.settings,
-        code=code(
-            "list_transits",
-            files=[config["calibration"]["calibrator_list"], config["beam"]["table"]],
-        ),
+        code=code("list_transits", files=[CALIBRATOR_LIST, BEAM_TABLE]),
     message:
         "Calibrators that pass through the beam on {wildcards.date}"
     script:
@@ -38,7 +35,7 @@ rule predict_model:
         ms="ms/science/{date}/{group}.ms",
         ms_status="ms/science/{date}/{group}.ms.json",
         catalog="catalogs/master_sources.sqlite3",
-        elsewhere=elsewhere(config["beam"]["table"]),
+        elsewhere=elsewhere(BEAM_TABLE),
     output:
         solve_ms=temp(directory("cal/{date}/{group}.solve.ms")),
         status=temp("cal/{date}/{group}.solve.ms.json"),
@@ -58,7 +55,7 @@ rule predict_model:
         calibrator=lambda wildcards: inventory.calibrator_of(wildcards.group),
         calibration=config["calibration"],
         beam=config["beam"],
-        code=code("predict_model", files=[config["beam"]["table"]]),
+        code=code("predict_model", files=[BEAM_TABLE]),
     message:
         "Apparent sky around the calibrator of {wildcards.group}"
     script:
@@ -193,7 +190,7 @@ rule apply_calibration:
         ms_status="ms/science/{date}/{group}.ms.json",
         calibration_status="cal/{date}/calibration.json",
         catalog="catalogs/master_sources.sqlite3",
-        elsewhere=elsewhere(config["beam"]["table"]),
+        elsewhere=elsewhere(BEAM_TABLE),
     output:
         calibrated_ms=temp(directory("ms/calibrated/{date}/{group}.ms")),
         status="ms/calibrated/{date}/{group}.ms.json",
@@ -214,7 +211,7 @@ rule apply_calibration:
         flagging=config["flagging"],
         drift={**config["imaging"]["drift"], "n_parts": max(1, config["imaging"]["subbands"])},
         beam=config["beam"],
-        code=code("apply_calibration", files=[config["beam"]["table"]]),
+        code=code("apply_calibration", files=[BEAM_TABLE]),
     message:
         "Calibrated and averaged visibilities of {wildcards.group}"
     script:

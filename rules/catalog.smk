@@ -32,7 +32,7 @@ rule build_catalog:
 
 rule build_calibrator_list:
     input:
-        elsewhere=elsewhere(config["calibration"]["calibrator_list"]),
+        elsewhere=elsewhere(CALIBRATOR_LIST),
     output:
         calibrators="catalogs/vla_calibrators.sqlite3",
     log:
@@ -46,8 +46,8 @@ rule build_calibrator_list:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        calibrators_text=path_of(config["calibration"]["calibrator_list"]),
-        code=code("build_calibrator_list", files=[config["calibration"]["calibrator_list"]]),
+        calibrators_text=path_of(CALIBRATOR_LIST),
+        code=code("build_calibrator_list", files=[CALIBRATOR_LIST]),
     message:
         "VLA calibrator list as a database"
     script:

@@ -75,6 +75,10 @@ def shell_functions(wildcards, output):
     return functions_of_shell_rules()
 
 
+BEAM_TABLE = config["beam"]["table"]
+CALIBRATOR_LIST = config["calibration"]["calibrator_list"]
+
+
 def threads_of(name):
     if config["reproducible"] and name == "image_group":
         return 1

@@ -8,6 +8,17 @@ from contimg.imaging import products_of_wsclean, quick_options, subband_paths, w
 SUBBANDS = config["imaging"]["subbands"]
 WEIGHTS = ("size", "scale_arcsec", "weight", "min_uv_lambda", "max_uv_lambda")
 MASK = "images/{date}/{group}.mask.fits.gz" if config["imaging"]["mask"] == "catalogue" else []
+MASKED = ("size", "scale_arcsec", "mask_min_jy", "mask_radius_beams")
+BY_TCLEAN = (
+    *WEIGHTS,
+    *("taper_arcsec", "niter", "gain", "mgain", "multiscale", "auto_mask", "auto_threshold"),
+)
+# Quick images and those of rounds of self-calibration have sizes of their own: the largest of the
+# three over imaging.size, in pixels.
+LARGEST = max(
+    (options["size"] / config["imaging"]["size"]) ** 2
+    for options in (config["imaging"], config["imaging"]["quick"], SELFCAL["imaging"])
+)
 
 
 rule weigh_image:
@@ -42,6 +53,7 @@ rule make_mask:
         calibrated_status="ms/calibrated/{date}/{group}.ms.json",
         weights_status="images/{date}/{group}.weights.json",
         catalog="catalogs/master_sources.sqlite3",
+        elsewhere=elsewhere(BEAM_TABLE),
     output:
         mask=temp("images/{date}/{group}.mask.fits.gz"),
     log:
@@ -57,9 +69,9 @@ rule make_mask:
         mem_mb=growing(400, per_megapixel=10),
         runtime=growing(5),
     params:
-        imaging=config["imaging"],
+        imaging={name: config["imaging"][name] for name in MASKED},
         beam=config["beam"],
-        code=code("make_mask"),
+        code=code("make_mask", files=[BEAM_TABLE]),
     message:
         "Mask of {wildcards.group} from the catalogue"
     script:
@@ -84,8 +96,8 @@ rule quick_image:
         CONTAINER
     threads: threads_of("image_group")
     resources:
-        mem_mb=growing(600, per_raw_gb=300, per_megapixel=60 + 12 * SUBBANDS),
-        runtime=growing(10, per_raw_gb=10, per_megapixel=1),
+        mem_mb=growing(600, per_raw_gb=300, per_megapixel=LARGEST * (60 + 12 * SUBBANDS)),
+        runtime=growing(10, per_raw_gb=10, per_megapixel=LARGEST),
     params:
         arguments=wsclean_arguments(quick_options(config["imaging"])),
         products=["image:image"],
@@ -123,9 +135,10 @@ if config["imaging"]["backend"] == "tclean":
 
     rule image_group:
         input:
+            **({"mask": MASK} if MASK else {}),
             calibrated_ms=IMAGED_SET,
             calibrated_status=f"{IMAGED_SET}.json",
-            mask=MASK,
+            weights_status="images/{date}/{group}.weights.json",
         output:
             image="images/{date}/{group}.image.fits",
             residual="images/{date}/{group}.residual.fits",
@@ -144,7 +157,7 @@ if config["imaging"]["backend"] == "tclean":
             mem_mb=growing(1500, per_raw_gb=600, per_megapixel=150),
             runtime=growing(30, per_raw_gb=60, per_megapixel=10),
         params:
-            imaging=config["imaging"],
+            imaging={name: config["imaging"][name] for name in BY_TCLEAN},
             code=code("image_group"),
         message:
             "Image of {wildcards.group} by tclean"
@@ -186,6 +199,7 @@ rule correct_primary_beam:
         psf="images/{date}/{group}.psf.fits",
         calibrated_status=f"{IMAGED_SET}.json",
         weights_status="images/{date}/{group}.weights.json",
+        elsewhere=elsewhere(BEAM_TABLE),
     output:
         pb="images/{date}/{group}.pb.fits",
         pbcor="images/{date}/{group}.pbcor.fits",
@@ -209,7 +223,7 @@ rule correct_primary_beam:
         sefd_jy=config["telescope"]["sefd_jy"],
         integrations=config["averaging"]["integrations"],
         background_box_beams=config["photometry"]["background_box_beams"],
-        code=code("correct_primary_beam"),
+        code=code("correct_primary_beam", files=[BEAM_TABLE]),
     message:
         "Beam, noise and corrected image of {wildcards.group}"
     script:
@@ -222,6 +236,7 @@ rule correct_subband_beams:
         subband_residuals=subband_paths("residual", SUBBANDS),
         image_status="images/{date}/{group}.image.json",
         calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        elsewhere=elsewhere(BEAM_TABLE),
     output:
         subband_pbs=subband_paths("pb", SUBBANDS),
         subband_pbcors=subband_paths("pbcor", SUBBANDS),
@@ -242,7 +257,7 @@ rule correct_subband_beams:
     params:
         beam=config["beam"],
         background_box_beams=config["photometry"]["background_box_beams"],
-        code=code("correct_subband_beams"),
+        code=code("correct_subband_beams", files=[BEAM_TABLE]),
     message:
         "Beams and noise of the subband images of {wildcards.group}"
     script:
@@ -253,6 +268,7 @@ rule quick_look:
     input:
         image="quick/{date}/{group}.image.fits",
         calibrated_status="ms/calibrated/{date}/{group}.ms.json",
+        elsewhere=elsewhere(BEAM_TABLE),
     output:
         picture="quick/{date}/{group}.png",
     log:
@@ -269,7 +285,7 @@ rule quick_look:
         runtime=growing(5),
     params:
         beam=config["beam"],
-        code=code("quick_look"),
+        code=code("quick_look", files=[BEAM_TABLE]),
     message:
         "A look at {wildcards.group}"
     script:

@@ -6,7 +6,7 @@
 rule index_date:
     input:
         raw=lambda wildcards: inventory.files_of_date(wildcards.date),
-        elsewhere=elsewhere(config["calibration"]["calibrator_list"], config["beam"]["table"]),
+        elsewhere=elsewhere(CALIBRATOR_LIST, BEAM_TABLE),
     output:
         index="index/{date}.json",
     log:
@@ -22,9 +22,7 @@ rule index_date:
     params:
         settings=lambda wildcards: inventory.settings,
         strange_names=lambda wildcards: inventory.strange_names(wildcards.date),
-        code=code(
-            "index_date", files=[config["calibration"]["calibrator_list"], config["beam"]["table"]]
-        ),
+        code=code("index_date", files=[CALIBRATOR_LIST, BEAM_TABLE]),
     message:
         "What {wildcards.date} holds"
     script:

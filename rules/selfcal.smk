@@ -37,7 +37,7 @@ rule solve_round:
         residuals=of_rounds(".residual.fits"),
         models=of_rounds(".model.fits"),
         catalog="catalogs/master_sources.sqlite3",
-        elsewhere=elsewhere(config["beam"]["table"]),
+        elsewhere=elsewhere(BEAM_TABLE),
     output:
         gcal=directory(f"{OF_ROUND}.gcal"),
         solution=f"{OF_ROUND}.gcal.json",
@@ -63,7 +63,7 @@ rule solve_round:
             **{name: SELFCAL[name] for name in SOLVING},
         },
         beam=config["beam"],
-        code=code("solve_round", files=[config["beam"]["table"]]),
+        code=code("solve_round", files=[BEAM_TABLE]),
     message:
         "Gains of {wildcards.group} from itself, round {wildcards.round} of {wildcards.strategy}"
     script:

@@ -1,12 +1,15 @@
 """Choose the calibration tables that serve a date."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from contimg.choose import choose
+from contimg.choose import NothingServes, choose
 from contimg.digests import digest_of_value
 from contimg.script import run
 from contimg.status import write_status
+
+logger = logging.getLogger(__name__)
 
 
 def main(
@@ -24,7 +27,13 @@ def main(
     (both on the command line as YAML text). Earlier dates' tables are looked for in cal/ of the
     working directory.
     """
-    choice = choose(date, declinations_deg, solutions, calibration)
+    try:
+        choice = choose(date, declinations_deg, solutions, calibration)
+    except NothingServes as nothing:
+        logger.warning("rejected: %s", nothing)
+        figures = nothing.choice.figures()  # later dates read from them what was refused
+        write_status(status, status="rejected", reason=str(nothing), figures=figures)
+        return
     write_status(
         status,
         digest=digest_of_value([one.digests for one in choice.tables]),

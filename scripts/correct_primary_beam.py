@@ -6,8 +6,8 @@ import numpy as np
 from astropy.io.fits import Header
 from numpy.typing import NDArray
 
-from contimg.beam import beam_image, dish_of
 from contimg.fits import Image, pixel_digest, read_image, write_image, write_rejected_image
+from contimg.image_beam import beam_of
 from contimg.image_check import (
     beam_area_ratio,
     check_figures,
@@ -84,19 +84,6 @@ def dimensionless(header: Header) -> Header:
     bare = header.copy()
     bare["BUNIT"] = ("", "power response, 1 on the axis")
     return bare
-
-
-def beam_of(restored: Image, observation: dict, beam: dict) -> np.ndarray:
-    """Return the averaged beam on the image's pixels."""
-    return beam_image(
-        restored.wcs,
-        restored.data.shape,
-        np.array(observation["pointing"]),
-        observation["weight_time"],
-        np.array(observation["freq_hz"]),
-        observation["weight_freq"],
-        dish_of(beam, observation["dish_diameter_m"]),
-    )
 
 
 def require_an_image(restored: Image) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from astropy.io.fits import Header
 
-from contimg.beam import Dish, beam_image
-from contimg.checkout import located
 from contimg.digests import digest_of_value
 from contimg.fits import Image, pixel_digest, read_image, write_image, write_rejected_image
+from contimg.image_beam import beam_of
 from contimg.imaging import container_of
 from contimg.noise import background_and_rms
 from contimg.script import run
@@ -62,7 +61,7 @@ def main(
                 write_rejected_image(path, str(rejected))
             continue
         figures["freq_hz"] = effective_freq_hz(observation["freq_hz"], weight)
-        response = beam_of(restored, observation, weight, beam)
+        response = beam_of(restored, observation, beam, weight)
         corrected = np.where(response >= beam["min_response"], restored.data / response, np.nan)
         box = round(background_box_beams * restored.beam.bmaj_deg / restored.pixel_scale_deg)
         _, noise = background_and_rms(left.data, box)
@@ -79,26 +78,6 @@ def main(
         digest=digest_of_value([one.get("digest", "") for one in told]),
         inputs={"image": read_status(image_status).digest},
         figures={"group": observation["group"], "subbands": told},
-    )
-
-
-def beam_of(
-    restored: Image, observation: Mapping[str, Any], weight_freq: np.ndarray, beam: dict
-) -> np.ndarray:
-    """Return the beam averaged over the drift and the subband's channels, on the image's pixels."""
-    used = weight_freq > 0
-    return beam_image(
-        restored.wcs,
-        restored.data.shape,
-        np.array(observation["pointing"]),
-        observation["weight_time"],
-        np.array(observation["freq_hz"])[used],
-        weight_freq[used],
-        Dish(
-            beam["model"],
-            observation["dish_diameter_m"],
-            located(beam["table"]) if beam["table"] else None,
-        ),
     )
 
 

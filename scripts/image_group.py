@@ -13,6 +13,7 @@ def main(
     *,
     calibrated_ms: Path,
     calibrated_status: Path,
+    weights_status: Path,
     image: Path,
     residual: Path,
     model: Path,
@@ -23,8 +24,8 @@ def main(
 ) -> None:
     """Image a calibrated set, which is only read.
 
-    imaging: the configuration's block (on the command line YAML text); mask: with
-    imaging.mask catalogue
+    weights_status: what weigh_image tells of it; imaging: options of the configuration's block
+    (on the command line YAML text); mask: with imaging.mask catalogue
     """
     load_casatasks()
     needed = 20 * 4 * imaging["size"] ** 2

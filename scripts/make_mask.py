@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from contimg.beam import Dish, drift_averaged_beam
+from contimg.beam import dish_of, drift_averaged_beam
 from contimg.catalog import read_sources
-from contimg.checkout import located
 from contimg.masks import catalogue_mask, image_header, write_mask
 from contimg.script import run
 from contimg.status import read_status
@@ -30,7 +29,8 @@ def main(
     weights_status: what weigh_image tells of them
     catalog: catalogs/master_sources.sqlite3
     mask: output, compressed FITS of bytes
-    imaging, beam: these blocks of the configuration
+    imaging: size, scale_arcsec, mask_min_jy and mask_radius_beams of the configuration
+    beam: this block of the configuration
     """
     seen = read_status(calibrated_status).figures
     header = image_header(seen["ra_deg"], seen["dec_deg"], imaging["size"], imaging["scale_arcsec"])
@@ -45,11 +45,7 @@ def main(
         seen["weight_time"],
         np.array(seen["freq_hz"]),
         seen["weight_freq"],
-        Dish(
-            beam["model"],
-            seen["dish_diameter_m"],
-            located(beam["table"]) if beam["table"] else None,
-        ),
+        dish_of(beam, seen["dish_diameter_m"]),
     )
     beam_deg = read_status(weights_status).figures["natural_beam_arcsec"] / 3600
     pixels = catalogue_mask(
@@ -64,10 +60,11 @@ def main(
     logger.info("a beam of %.1f arcsec; %.2f %% in the mask", beam_deg * 3600, 100 * pixels.mean())
 
 
-def reject(reason: str, *, mask: Path) -> None:
-    """Write an empty mask: the group is rejected, so that nothing is imaged."""
-    header = image_header(0.0, 0.0, 2, 1.0)
-    write_mask(mask, np.zeros((2, 2), np.uint8), header)
+def reject(reason: str, *, mask: Path, imaging: dict) -> None:
+    """Write an empty mask of the image's size: a set may be imaged before its image is rejected."""
+    size = imaging["size"]
+    header = image_header(0.0, 0.0, size, imaging["scale_arcsec"])
+    write_mask(mask, np.zeros((size, size), np.uint8), header)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from contimg.averaging import averaged_freq_hz, copy_averaged
 from contimg.beam import dish_of
 from contimg.catalog import read_sources
 from contimg.digests import digest_of_arrays
-from contimg.flux_standards import PINNED, standard_sources
+from contimg.flux_standards import PINNED
 from contimg.predict import copy_without_autos, fill_model, phase_centre_deg
 from contimg.scratch import scratch_folder
 from contimg.script import run
@@ -24,7 +24,7 @@ from contimg.sky import (
     turn_of_uvw_rad,
     turned,
 )
-from contimg.standard_flux import standard_flux_jy
+from contimg.standard_flux import spectrum_of
 from contimg.status import reject_directory, require_ok, write_status, written_whole
 
 logger = logging.getLogger(__name__)
@@ -109,13 +109,9 @@ def sky_around(
         calibration["model_radius_deg"],
         calibration["model_min_jy"],
     )
-    position = (calibrator["ra_deg"], calibrator["dec_deg"])
-    spectrum = None
-    if calibrator.get("standard"):
-        standard = calibrator["standard"]
-        name = standard_sources(*position)[0] or calibrator["name"]
-        of_channels = standard_flux_jy(ms, name, position, standard, scratch)
-        spectrum = of_channels.reshape(-1, channels).mean(axis=1)
+    spectrum = spectrum_of(calibrator, ms, scratch)
+    if spectrum is not None:
+        spectrum = spectrum.reshape(-1, channels).mean(axis=1)
     return model_sky(calibrator, neighbours, freq_hz, spectrum)
 
 

@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from contimg.beam import Dish, beam_image
-from contimg.checkout import located
 from contimg.fits import read_image
+from contimg.image_beam import beam_of
 from contimg.quick import picture_of, picture_of_reason
 from contimg.script import run
 from contimg.status import read_status, written_whole
@@ -22,20 +19,7 @@ def main(*, image: Path, calibrated_status: Path, picture: Path, beam: dict) -> 
     """
     found = read_image(image)
     seen = read_status(calibrated_status).figures
-    response = beam_image(
-        found.wcs,
-        found.data.shape,
-        np.array(seen["pointing"]),
-        seen["weight_time"],
-        np.array(seen["freq_hz"]),
-        seen["weight_freq"],
-        Dish(
-            beam["model"],
-            seen["dish_diameter_m"],
-            located(beam["table"]) if beam["table"] else None,
-        ),
-    )
-    write(picture, picture_of(found, response, seen["group"]))
+    write(picture, picture_of(found, beam_of(found, seen, beam), seen["group"]))
 
 
 def write(path: Path, content: bytes) -> None:

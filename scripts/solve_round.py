@@ -23,8 +23,8 @@ from contimg.selfcal_model import (
     Together,
     catalogue_sky,
 )
-from contimg.sky import Sky, aberration_scale, apparent_cosines, model_sky
-from contimg.standard_flux import standard_flux_jy
+from contimg.sky import SAME_SOURCE_ARCSEC, Sky, icrs_cosines, model_sky
+from contimg.standard_flux import spectrum_of
 from contimg.status import (
     REJECTED_NOTE,
     Rejected,
@@ -79,7 +79,7 @@ def main(
         if strategy["model"] == "clean":
             model, digest = clean_model(models[best], changes, threads)
         else:
-            spectrum_jy = spectrum_of(calibrator, calibrated_ms, folder)
+            spectrum_jy = spectrum_of(calibrator, calibrated_ms, folder) if calibrator else None
             radius_deg = selfcal_options["radius_deg"]
             sky = sky_of(strategy, calibrator, catalog, calibrated, radius_deg, spectrum_jy)
             model, digest = point_model(sky, calibrated, beam)
@@ -149,33 +149,25 @@ def sky_of(
     """
     figures = calibrated.figures
     freq_hz, centre = np.array(figures["freq_hz"]), (figures["ra_deg"], figures["dec_deg"])
-    seeded = strategy["model"] == "catalogue"
-    min_jy = strategy["min_mjy"] / 1e3 if seeded else 0.0
-    sources = read_sources(catalog, *centre, radius_deg if seeded else 0.0, min_jy)
+    if strategy["model"] == "calibrator":
+        if calibrator is None:
+            raise Rejected("no calibrator passes through this group")
+        place = calibrator["ra_deg"], calibrator["dec_deg"]
+        own = read_sources(catalog, *place, SAME_SOURCE_ARCSEC / 3600)
+        return model_sky(calibrator, own, freq_hz, spectrum_jy)
+    sources = read_sources(catalog, *centre, radius_deg, strategy["min_mjy"] / 1e3)
     if calibrator is not None:
         return model_sky(calibrator, sources, freq_hz, spectrum_jy)
-    if not seeded:
-        raise Rejected("no calibrator passes through this group")
     if sources.empty:
         raise Rejected(f"no catalogue source above {strategy['min_mjy']} mJy in the field")
     return catalogue_sky(sources, freq_hz)
-
-
-def spectrum_of(calibrator: dict[str, Any] | None, ms: Path, scratch: Path) -> np.ndarray | None:
-    """Return the flux of a standard calibrator in each channel; None for any other."""
-    if calibrator is None or not calibrator.get("standard"):
-        return None
-    position = (calibrator["ra_deg"], calibrator["dec_deg"])
-    return standard_flux_jy(ms, calibrator["name"], position, calibrator["standard"], scratch)
 
 
 def point_model(sky: Sky, calibrated: Status, beam: dict[str, Any]) -> tuple[Model, str]:
     """Return sources as they shine through the drifting beam, and the digest of their sky."""
     figures = calibrated.figures
     centre, mid_mjd = (figures["ra_deg"], figures["dec_deg"]), figures["mid_mjd"]
-    # UVW of a calibrated set are scaled so that offsets in it are ICRS offsets.
-    lmn = apparent_cosines(sky.ra_deg, sky.dec_deg, centre, mid_mjd)
-    lmn /= aberration_scale(centre, mid_mjd)
+    lmn = icrs_cosines(sky.ra_deg, sky.dec_deg, centre, mid_mjd)
     dish = dish_of(beam, figures["dish_diameter_m"])
     logger.info("%d sources", len(sky.ra_deg))
     axes, times = np.array(figures["pointing"]), np.array(figures["integration_mjd"])

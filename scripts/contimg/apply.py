@@ -43,12 +43,13 @@ def strip_of(choice: Mapping[str, Any], declination_deg: float | None) -> Mappin
         known = [one for one in choice["strips"] if one["declination_deg"] is not None]
         distance = [abs(one["declination_deg"] - declination_deg) for one in known]
         own = [one for one, off in zip(known, distance, strict=True) if off <= SAME_DECLINATION_DEG]
+    place = "a telescope that tracks"
+    if declination_deg is not None:
+        place = f"declination {declination_deg:.3f} deg"
     if not own:
-        raise Rejected(f"calibration.json has nothing for declination {declination_deg} deg")
+        raise Rejected(f"calibration.json has nothing for {place}")
     if not own[0]["groups"]:
-        raise Rejected(
-            f"no calibration for declination {declination_deg:.3f} deg: {own[0]['reason']}"
-        )
+        raise Rejected(f"no calibration for {place}: {own[0]['reason']}")
     return own[0]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contimg.calibration_table import channel_freq_hz
+from contimg.status import Rejected
 
 SUMMED = ("INTERVAL", "EXPOSURE")
 MEANT = ("TIME", "TIME_CENTROID")
@@ -42,14 +43,14 @@ def copy_averaged(ms: Path, copy: Path, channels: int, integrations: int) -> Non
 
     Raises
     ------
-    ValueError
+    Rejected
         When there is no row of two antennas.
     """
     with casatables.table(str(ms), ack=False) as table:
         ids = {name: table.getcol(name) for name in ("TIME", "ANTENNA1", "ANTENNA2")}
         cross = ids["ANTENNA1"] != ids["ANTENNA2"]
         if not cross.any():
-            raise ValueError(f"{ms}: {table.nrows()} rows, none of them of two antennas")
+            raise Rejected(f"{ms.name}: {table.nrows()} rows, none of them of two antennas")
         times, integration = np.unique(ids["TIME"], return_inverse=True)
         with table.query("ROWNUMBER() < 0") as none:
             none.copy(str(copy), deep=True).close()

@@ -43,10 +43,12 @@ class Autos:
     ----------
     antennas : (n_antennas,) those that have any, ascending.
     power : (n_times, n_antennas, n_channels, 2 feeds), NaN where there is none.
+    feeds : those whose power the set measures: no others are judged.
     """
 
     antennas: NDArray[np.int64]
     power: NDArray[np.float32]
+    feeds: tuple[int, ...] = (0, 1)
 
     def levels(self) -> NDArray[np.float64]:
         """Return the median power, (n_antennas, 2).
@@ -97,6 +99,8 @@ def bad_antennas(autos: Autos, limits: Mapping[str, float]) -> list[BadAntenna]:
     usual_scatter = np.median(scatter[scatter > 0]) if (scatter > 0).any() else 0.0
     found = []
     for (place, feed), level in np.ndenumerate(levels):
+        if feed not in autos.feeds:
+            continue
         number = int(autos.antennas[place])
         if level <= limits["dead_level"] * usual.max():
             reason = "dead: no power" if level <= 0 else f"dead: {level / usual.max():.2g} of"
@@ -213,7 +217,8 @@ class Watch:
         shape = len(times), len(antennas), self.n_channels, 2
         power = np.full(shape, np.nan, dtype=np.float32)
         power[time[self._rows], antenna] = self._autos
-        return Autos(antennas, power)
+        ends = [FEEDS[code] for code in self.codes]
+        return Autos(antennas, power, tuple(one for one, other in ends if one == other))
 
     def flag(self, ms: Path, limits: Mapping[str, float]) -> Found:
         """Find what is bad, and flag it in the set that was made meanwhile.

@@ -118,6 +118,14 @@ class Choice:
         return {"source": self.source, **asdict(self)}
 
 
+class NothingServes(Rejected):
+    """No tables serve any group of a date; `choice` has what was looked at."""
+
+    def __init__(self, reason: str, choice: Choice) -> None:
+        self.choice = choice
+        super().__init__(reason)
+
+
 def choose(
     date: str,
     declinations_deg: Sequence[float | None],
@@ -130,55 +138,85 @@ def choose(
     ----------
     date : YYYY-MM-DD.
     declinations_deg : apparent declinations of the date's groups, each once; None of a telescope
-        that tracks, whose groups all of the date's own tables serve.
+        that tracks, whose groups all of the date's own tables serve that have none either.
     solutions : status files of the date's own gain tables.
     calibration : the configuration's block: pinned_tables, borrow_days, strip_tolerance_deg,
         previous_bandpass.
 
     Raises
     ------
-    Rejected
+    NothingServes
         When nothing fits any of its groups; the reason lists what was considered.
+    Rejected
+        When pinned tables are missing or did not pass.
+
+    Notes
+    -----
+    Where a bandpass of the date is refused because it disagrees with the previous one, nothing is
+    borrowed for its strip: which of the two is right is not known.
     """
     if calibration["pinned_tables"]:
         return pinned(declinations_deg, calibration)
     own, considered = passing([prefix_of(path) for path in solutions])
     compared = [one for tables in own if (one := beside_previous(tables, calibration))]
-    refused = {one.group: one.why for one in compared if one.verdict == "refused"}
-    own = [one for one in own if one.group not in refused]
-    considered += [Considered(group, date, why) for group, why in refused.items()]
+    why_refused = {one.group: one.why for one in compared if one.verdict == "refused"}
+    refused = [one for one in own if one.group in why_refused]
+    own = [one for one in own if one.group not in why_refused]
+    considered += [Considered(one.group, date, why_refused[one.group]) for one in refused]
     strips: list[Strip] = []
     chosen: dict[str, Tables] = {}
     for declination in declinations_deg:
-        source, tables, not_taken = tables_of_strip(date, declination, own, calibration)
+        doubted, _ = of_strip(refused, declination, calibration)
+        source, tables, not_taken = tables_of_strip(
+            date, declination, own, calibration, borrow=not doubted
+        )
         considered += not_taken
-        why_not = "" if tables else explained(considered, calibration)
+        blamed = [Considered(one.group, date, why_refused[one.group]) for one in doubted]
+        why_not = "" if tables else explained(blamed or considered, calibration)
         strips.append(Strip(declination, source, [one.group for one in tables], why_not))
         chosen |= {one.group: one for one in tables}
     considered = list(dict.fromkeys(considered))
-    if not chosen:
-        raise Rejected(f"no calibration for {date}: {explained(considered, calibration)}")
     in_time = sorted(chosen.values(), key=lambda one: one.mid_mjd)
     warnings = [f"{one.group}: {one.why}" for one in compared if one.verdict == "warning"]
-    return Choice(strips, in_time, considered, compared, warnings)
+    choice = Choice(strips, in_time, considered, compared, warnings)
+    if not chosen:
+        reason = f"no calibration for {date}: {explained(considered, calibration)}"
+        raise NothingServes(reason, choice)
+    return choice
 
 
-def tables_of_strip(
-    date: str, declination_deg: float | None, own: Sequence[Tables], calibration: Mapping[str, Any]
-) -> tuple[str, list[Tables], list[Considered]]:
-    """Return source and tables that serve one declination, and what was considered for it."""
-    tolerance = calibration["strip_tolerance_deg"]
+def of_strip(
+    own: Sequence[Tables], declination_deg: float | None, calibration: Mapping[str, Any]
+) -> tuple[list[Tables], list[Considered]]:
+    """Part a date's own tables that fit one declination from those that do not.
+
+    All tables without a declination fit the groups without one: one telescope that tracks.
+    """
     considered, fitting = [], []
     for tables in own:
-        why_not = ""
-        if declination_deg is not None:
-            why_not = off_strip(tables, declination_deg, tolerance)
+        tracks = declination_deg is None and tables.declination_deg is None
+        tolerance = calibration["strip_tolerance_deg"]
+        why_not = "" if tracks else off_strip(tables, declination_deg, tolerance)
         if why_not:
             considered.append(Considered(tables.group, tables.date, why_not))
         else:
             fitting.append(tables)
+    return fitting, considered
+
+
+def tables_of_strip(
+    date: str,
+    declination_deg: float | None,
+    own: Sequence[Tables],
+    calibration: Mapping[str, Any],
+    borrow: bool = True,
+) -> tuple[str, list[Tables], list[Considered]]:
+    """Return source and tables that serve one declination, and what was considered for it."""
+    fitting, considered = of_strip(own, declination_deg, calibration)
     if fitting:
         return "own", fitting, considered
+    if not borrow:
+        return "", [], considered
     fitting, not_borrowed = borrowed(date, declination_deg, calibration)
     return "borrowed" if fitting else "", fitting, considered + not_borrowed
 
@@ -268,7 +306,7 @@ def earlier_dates(date: str, days: float) -> list[str]:
 
 
 def off_strip(tables: Tables, declination_deg: float | None, tolerance_deg: float) -> str:
-    """Why tables of another pointing cannot be borrowed, or ""."""
+    """Why tables of another pointing do not fit a declination, or ""."""
     if declination_deg is None or tables.declination_deg is None:
         return "declination not known"
     difference = abs(tables.declination_deg - declination_deg)
@@ -311,7 +349,6 @@ def read_tables(prefix: Path) -> Tables:
         if gains.inputs.get(kind, status.digest) != status.digest:
             raise Rejected(f"{prefix.name}.{kind} has changed since the gains were solved on it")
     figures = gains.figures
-    declination = figures.get("apparent_dec_deg")
     return Tables(
         group=prefix.name,
         date=prefix.parent.name,
@@ -319,7 +356,7 @@ def read_tables(prefix: Path) -> Tables:
         gcal=f"{prefix}.gcal",
         kcal=f"{prefix}.kcal" if "kcal" in statuses else None,
         mid_mjd=figures["mid_mjd"],
-        declination_deg=figures.get("dec_deg") if declination is None else declination,
+        declination_deg=figures.get("apparent_dec_deg"),
         calibrator=figures["calibrator"],
         digests={kind: status.digest for kind, status in sorted(statuses.items())},
     )

@@ -149,7 +149,9 @@ def contradictions_of_imaging(imaging: Mapping[str, Any]) -> Iterator[str]:
     low, high = checks["beam_area_range"]
     if low >= high:
         yield f"imaging.checks.beam_area_range: [{low}, {high}] is not ascending"
-    only_wsclean = {"parallel_deconvolution": 0, "local_rms": False, "subbands": 0}
+    only_wsclean = {
+        "parallel_deconvolution": 0, "local_rms": False, "circular_beam": False, "subbands": 0
+    }  # fmt: skip
     for key, neutral in only_wsclean.items():
         if imaging["backend"] == "tclean" and imaging[key] != neutral:
             yield f"imaging.{key}: {imaging[key]}, but tclean has no such option; use wsclean"

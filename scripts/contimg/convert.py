@@ -260,11 +260,12 @@ class RawFile:
             return column[rows]
         values = np.empty((rows.stop - rows.start, *column.shape[1:]), column.dtype)
         start = offset + rows.start * (values.nbytes // len(values))
-        if (
-            os.preadv(self._descriptor, [values.reshape(-1).view(np.uint8).data], start)
-            < values.nbytes
-        ):
-            raise OSError("the file ends too early")
+        left = values.reshape(-1).view(np.uint8).data
+        while len(left):  # a read may return fewer bytes than asked for
+            n_read = os.preadv(self._descriptor, [left], start)
+            if not n_read:
+                raise OSError("the file ends too early")
+            left, start = left[n_read:], start + n_read
         return values
 
     def _add(self, read: list[NDArray]) -> None:

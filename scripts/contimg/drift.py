@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from contimg.beam import Dish, dish_of, power
 from contimg.catalog import read_sources, unit_vectors
 from contimg.digests import Digest, digest_of_arrays
-from contimg.sky import REFERENCE_HZ, aberration_scale, apparent_cosines, turned
+from contimg.sky import REFERENCE_HZ, icrs_cosines, turned
 
 REACH_FWHM = 1.5
 """Sources are looked up to here from the phase centre: the first null is at 1.2 widths."""
@@ -166,8 +166,7 @@ def changing_sky(
     sky = ChangingSky(
         ra_deg=ra_deg,
         dec_deg=dec_deg,
-        lmn=apparent_cosines(ra_deg, dec_deg, centre_deg, middle)
-        / aberration_scale(centre_deg, middle),
+        lmn=icrs_cosines(ra_deg, dec_deg, centre_deg, middle),
         flux_jy=flux_14 * ratio ** np.nan_to_num(alpha),
         mean_jy=unknown,
         rms_jy=unknown[0],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.constants import speed_of_light
 
 from contimg.calibration_table import channel_freq_hz
+from contimg.status import Rejected
 
 CHANNELS = 32
 """So many channels of the band, evenly spaced, stand for all."""
@@ -118,6 +119,11 @@ def expected_beam_deg(seen: Sampled) -> float:
     -------
     Full width at half power, degrees.
 
+    Raises
+    ------
+    Rejected
+        When all baselines are on one line, or there are none.
+
     Notes
     -----
     Near its peak the point-spread function is 1 - 2 pi^2 <(u l + v m)^2>, which is a Gaussian of
@@ -127,5 +133,5 @@ def expected_beam_deg(seen: Sampled) -> float:
     moments = (uv * seen.weight[:, None]).T @ uv / max(seen.weight.sum(), 1e-300)
     determinant = np.linalg.det(moments)
     if not determinant > 1e-9 * np.trace(moments) ** 2:
-        raise ValueError("baselines on one line, or none: no beam can be expected of them")
+        raise Rejected("the baselines are on one line, or there are none: they make no beam")
     return float(np.degrees(np.sqrt(2 * np.log(2)) / (np.pi * determinant**0.25)))

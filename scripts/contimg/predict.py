@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.constants import speed_of_light
 
 from contimg.digests import Digest
+from contimg.status import Rejected
 
 logger = logging.getLogger(__name__)
 
@@ -160,13 +161,13 @@ def copy_without_autos(ms: Path, copy: Path) -> None:
 
     Raises
     ------
-    ValueError
+    Rejected
         When the Measurement Set has no cross-correlations.
     """
     with casatables.table(str(ms), ack=False) as source:
         cross = source.getcol("ANTENNA1") != source.getcol("ANTENNA2")
         if not cross.any():
-            raise ValueError(f"{ms}: {source.nrows()} rows, none of them of two antennas")
+            raise Rejected(f"{ms.name}: {source.nrows()} rows, none of them of two antennas")
         with source.query("ROWNUMBER() < 0") as none:
             none.copy(str(copy), deep=True).close()
         for path in [copy, *copy.rglob("*")]:

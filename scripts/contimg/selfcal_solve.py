@@ -29,9 +29,6 @@ from contimg.digests import Digest
 from contimg.selfcal_model import Model, Rows
 from contimg.status import Rejected
 
-PARALLEL_HANDS = (5, 8, 9, 12)
-"""Stokes codes of RR, LL, XX, YY."""
-
 MAX_OUTLIER_SIGMA = 3.0
 """Amplitudes farther out do not count in the mean that is made 1."""
 
@@ -135,6 +132,8 @@ def predict(ms: Path, ids: Mapping[str, NDArray[Any]], model: Model) -> NDArray[
 
 def parallel_hands(ms: Path) -> NDArray[np.float32]:
     """1 for each correlation of like feeds, 0 for the crossed, (n_pol,)."""
+    from contimg.predict import PARALLEL_HANDS  # loads python-casacore
+
     codes = read_columns(ms / "POLARIZATION", ["CORR_TYPE"])["CORR_TYPE"][0]
     return np.isin(codes, PARALLEL_HANDS).astype(np.float32)
 

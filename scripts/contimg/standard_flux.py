@@ -8,14 +8,34 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contimg.casa import casa_table, casatasks
+from contimg.flux_standards import standard_sources
 
 TIME_LIMIT_S = 300.0
+
+
+def spectrum_of(calibrator: Mapping[str, Any], ms: Path, scratch: Path) -> NDArray | None:
+    """Flux of a calibrator with a `standard` in each channel of a set; None for any other.
+
+    setjy gets the 3C name of the source that lies there, whatever the calibrator is called.
+
+    Parameters
+    ----------
+    calibrator : name, ra_deg, dec_deg and, of some, standard.
+    ms, scratch : as for `standard_flux_jy`.
+    """
+    if not calibrator.get("standard"):
+        return None
+    position = (calibrator["ra_deg"], calibrator["dec_deg"])
+    name = standard_sources(*position)[0] or calibrator["name"]
+    return standard_flux_jy(ms, name, position, calibrator["standard"], scratch)
 
 
 def standard_flux_jy(

@@ -24,11 +24,11 @@ Product = tuple[NDArray[np.float32], fits.Header]
 
 
 def tclean_arguments(imaging: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tclean's arguments: all but the set, the image's name, the mask and the steps.
+    """Return tclean's arguments: all but the set, the image's name, the mask, niter and the steps.
 
     Parameters
     ----------
-    imaging : the `imaging` block of the configuration.
+    imaging : options of the `imaging` block of the configuration.
     """
     weighting, *robust = str(imaging["weight"]).split()
     low, high = imaging["min_uv_lambda"], imaging["max_uv_lambda"]
@@ -48,7 +48,6 @@ def tclean_arguments(imaging: Mapping[str, Any]) -> dict[str, Any]:
         **({"robust": float(robust[0])} if robust else {}),
         "uvtaper": [f"{taper}arcsec"] if taper else [],
         "uvrange": uv_range,
-        "niter": imaging["niter"],
         "gain": imaging["gain"],
         "minpsffraction": 1.0 - imaging["mgain"],
         "restoringbeam": "",
@@ -64,7 +63,8 @@ def clean(ms: Path, name: Path, imaging: Mapping[str, Any], mask: Path | None) -
     ----------
     ms : calibrated set; read only.
     name : what the names of tclean's images begin with, in a folder for temporary files.
-    imaging : the `imaging` block of the configuration.
+    imaging : options of the `imaging` block of the configuration; both steps together make at
+        most `niter` iterations.
     mask : FITS file, 1 where components may be, or None: found as CLEAN goes.
 
     Returns
@@ -73,15 +73,17 @@ def clean(ms: Path, name: Path, imaging: Mapping[str, Any], mask: Path | None) -
     """
     tclean = casatasks().tclean
     common = {"vis": str(ms), "imagename": str(name), **tclean_arguments(imaging)}
-    threshold = imaging["auto_threshold"]
+    left = imaging["niter"]
     if mask is not None:
-        tclean(**common | {"niter": 0})
+        tclean(**common, niter=0)
         inside = write_mask(name, fits.getdata(mask) > 0)
     else:
-        tclean(**common, nsigma=imaging["auto_mask"])
+        done = tclean(**common, niter=left, nsigma=imaging["auto_mask"])
+        left -= done["iterdone"]
         inside = write_mask(name, pixels_of(name, "model") != 0)
     tclean(
-        **common, nsigma=threshold, usemask="user", mask=inside, calcpsf=False, calcres=False
+        **common, niter=left, nsigma=imaging["auto_threshold"], usemask="user", mask=inside,
+        calcpsf=False, calcres=False,
     )  # fmt: skip
     return [exported(name, product) for product in PRODUCTS]
 

@@ -49,3 +49,6 @@ def test_a_group_gets_what_was_chosen_for_its_declination_or_the_reason() -> Non
         strip_of(choice, 47.0)
     tracking = {"declination_deg": None, "groups": ["a"], "source": "own", "reason": ""}
     assert strip_of({"strips": [tracking]}, None) == tracking
+    unserved = {**tracking, "groups": [], "reason": "nothing passed"}
+    with pytest.raises(Rejected, match="no calibration for a telescope that tracks: nothing pas"):
+        strip_of({"strips": [unserved]}, None)

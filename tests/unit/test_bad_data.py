@@ -9,7 +9,7 @@ import yaml
 from casacore import tables
 from raw_files import ANTENNAS, INGEST, REPOSITORY, TELESCOPE, RawGroup
 
-from contimg.bad_data import Autos, at_ceiling, bad_antennas
+from contimg.bad_data import Autos, Watch, at_ceiling, bad_antennas
 from contimg.convert import Converted, convert
 from contimg.measurement_set import ms_digest
 from contimg.status import Rejected
@@ -160,3 +160,14 @@ def test_powers_that_never_change_are_no_ceiling():
     power = np.full((6, 8, 32, 2), 2, dtype=np.float32)
     assert not at_ceiling(power, LIMITS["ceiling_samples"]).any()
     assert bad_antennas(Autos(np.arange(8), power), LIMITS) == []
+
+
+def test_a_feed_that_the_set_does_not_measure_is_not_judged():
+    antennas = np.repeat(np.arange(8), 6)
+    times = np.tile(np.arange(6.0), 8)
+    watch = Watch(antennas, antennas, times, [-5], 32)
+    xx = powers()[..., 0].transpose(1, 0, 2).reshape(48, 32, 1)
+    watch.look(slice(0, 48), xx.astype(np.complex64))
+    autos = watch.autos()
+    assert autos is not None
+    assert bad_antennas(autos, LIMITS) == []

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+import choose_calibration
 from contimg import choose as choosing
 from contimg.calibration_table import Bandpass
-from contimg.choose import choose
-from contimg.status import Rejected, write_status
+from contimg.checkout import CHECKOUT
+from contimg.choose import NothingServes, choose
+from contimg.status import Rejected, read_status, write_status
 
 CALIBRATION: dict[str, Any] = {
     "pinned_tables": [],
@@ -24,8 +27,9 @@ AMPLITUDES: dict[str, float] = {}
 
 
 def bandpass(path: Path) -> Bandpass:
-    """A flat bandpass of the amplitude that a test gave the table's date."""
-    gain = np.full((3, 8, 2), AMPLITUDES.get(path.parent.name, 1.0), dtype=np.complex64)
+    """A flat bandpass of the amplitude that a test gave the table's group or date."""
+    amplitude = AMPLITUDES.get(path.stem, AMPLITUDES.get(path.parent.name, 1.0))
+    gain = np.full((3, 8, 2), amplitude, dtype=np.complex64)
     return Bandpass(("1", "2", "3"), 1e9 + 1e6 * np.arange(8), gain, np.zeros(gain.shape, bool))
 
 
@@ -40,7 +44,7 @@ def publish(
     date: str,
     hour: int = 14,
     *,
-    dec_deg: float = 46.81,
+    dec_deg: float | None = 46.81,
     rejected: str = "",
     bandpass_rejected: str = "",
     delay: bool = False,
@@ -177,8 +181,18 @@ def test_a_declination_without_tables_does_not_cost_the_other_its_own() -> None:
 
 
 def test_a_tracking_telescopes_own_tables_serve_all_its_groups() -> None:
-    choice = choose(TODAY, [None], [publish(TODAY, dec_deg=30.5)], CALIBRATION)
+    choice = choose(TODAY, [None], [publish(TODAY, dec_deg=None)], CALIBRATION)
     assert [(one.source, len(one.groups)) for one in choice.strips] == [("own", 1)]
+
+
+def test_tracking_and_transit_groups_have_tables_of_their_own_kind() -> None:
+    tracking, transit = publish(TODAY, 3, dec_deg=None), publish(TODAY, 20)
+    choice = choose(TODAY, [46.81, None], [tracking, transit], CALIBRATION)
+    assert [one.groups for one in choice.strips] == [
+        [f"{TODAY}T20:00:00"], [f"{TODAY}T03:00:00"],
+    ]  # fmt: skip
+    alone = choose(TODAY, [46.81, None], [transit], CALIBRATION)
+    assert (alone.strips[1].groups, alone.strips[1].source) == ([], "")
 
 
 def test_a_changed_bandpass_is_warned_of_and_the_previous_one_recorded() -> None:
@@ -197,20 +211,45 @@ def test_a_changed_bandpass_is_warned_of_and_the_previous_one_recorded() -> None
     assert "amplitudes by 20%, 10% allowed (median ratio 1.200)" in warning
 
 
-def test_a_bandpass_changed_beyond_the_limit_is_refused_and_never_lent() -> None:
+def test_a_bandpass_changed_beyond_the_limit_is_refused_and_none_is_borrowed_for_it() -> None:
+    """Gains may have been changed on purpose: the old table would give wrong fluxes."""
     publish("2025-10-15")
     AMPLITUDES["2025-10-18"] = 1.6
-    choice = choose("2025-10-18", [46.81], [publish("2025-10-18")], CALIBRATION)
-    assert (choice.source, choice.tables[0].date) == ("borrowed", "2025-10-15")
-    assert "amplitudes by 60%, 50% allowed" in choice.considered[0].why_not
-    write_status(Path("cal/2025-10-18/calibration.json"), figures=choice.figures())
+    own = publish("2025-10-18")
+    with pytest.raises(NothingServes, match="amplitudes by 60%, 50% allowed"):
+        choose("2025-10-18", [46.81], [own], CALIBRATION)
+    moved = choose("2025-10-18", [46.81, 48.3], [own, publish("2025-10-18", 3, dec_deg=48.3)],
+                   CALIBRATION)  # fmt: skip
+    assert [one.source for one in moved.strips] == ["", "own"]
+    assert "amplitudes by 60%" in moved.strips[0].reason
+    assert choose("2025-10-18", [46.81], [own], shipped()).source == "own"
+
+
+def shipped() -> dict[str, Any]:
+    defaults = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())["calibration"]
+    return {**CALIBRATION, "previous_bandpass": defaults["previous_bandpass"]}
+
+
+def test_a_second_table_that_agrees_serves_in_place_of_the_refused() -> None:
+    publish("2025-10-15")
+    AMPLITUDES[f"{TODAY}T20:00:00"] = 1.6
+    choice = choose(TODAY, [46.81], [publish(TODAY, 3), publish(TODAY, 20)], CALIBRATION)
+    assert (choice.source, [one.group for one in choice.tables]) == ("own", [f"{TODAY}T03:00:00"])
+
+
+def test_a_refused_table_is_never_lent() -> None:
+    publish("2025-10-15")
+    AMPLITUDES["2025-10-18"] = 1.6
+    status = Path("cal/2025-10-18/calibration.json")
+    choose_calibration.main(
+        solutions=[publish("2025-10-18")], status=status, date="2025-10-18",
+        declinations_deg=[46.81], calibration=CALIBRATION,
+    )  # fmt: skip
+    assert "amplitudes by 60%, 50% allowed" in read_status(status).reason
     later = choose(TODAY, [46.81], [publish(TODAY)], CALIBRATION)
     assert later.source == "own"
     assert later.compared[0].previous["date"] == "2025-10-15"
-    limits = {**CALIBRATION["previous_bandpass"], "max_amplitude": None}
-    kept = {**CALIBRATION, "previous_bandpass": limits}
-    own = Path("cal/2025-10-18/2025-10-18T14:00:00.gcal.json")
-    assert choose("2025-10-18", [46.81], [own], kept).source == "own"
+    assert choose("2025-10-20", [46.81], [], CALIBRATION).tables[0].date == TODAY
 
 
 def test_a_pinned_table_of_another_strip_draws_a_warning() -> None:

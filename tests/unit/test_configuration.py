@@ -116,6 +116,7 @@ def test_files_are_found_in_the_checkout_or_else_where_one_works() -> None:
     [
         ({"min_uv_lambda": 500, "max_uv_lambda": 400}, "imaging.max_uv_lambda: 400 leaves nothing"),
         ({"backend": "tclean", "local_rms": True}, "imaging.local_rms: True, but tclean has no"),
+        ({"backend": "tclean", "circular_beam": True}, "imaging.circular_beam: True, but tclean"),
     ],
 )
 def test_options_of_imaging_that_cannot_go_together_are_told(

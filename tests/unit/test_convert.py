@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -244,6 +245,14 @@ def test_a_file_cut_short_is_left_out(group, raw, tmp_path):
     reason = excluded_reason(paths, tmp_path / "x.ms", group)
     assert "cut short" in reason
     assert str(tmp_path) not in reason
+
+
+def test_reads_that_return_less_than_asked_for_are_gone_on_with(
+    group, raw, done, tmp_path, monkeypatch
+):
+    whole = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, parts, at: whole(file, [parts[0][:1000]], at))
+    assert converted(raw, tmp_path / "x.ms", group).digest == done[1].digest
 
 
 def test_visibilities_that_cannot_be_read_leave_their_subband_out(group, raw, tmp_path):

@@ -9,7 +9,9 @@ import synthetic_ms
 from astropy.io import fits
 from astropy.wcs import WCS
 
+import make_mask
 from contimg import imaging_weights, masks
+from contimg.status import Rejected
 
 CENTRE = synthetic_ms.CENTRE_DEG
 
@@ -70,5 +72,17 @@ def test_wsclean_cleans_inside_the_mask_only_and_has_the_expected_beam(tmp_path:
 
 def test_baselines_on_a_line_make_no_beam() -> None:
     seen = imaging_weights.Sampled(np.array([[10.0, 0], [20.0, 0]]), np.ones(2), 1.0)
-    with pytest.raises(ValueError, match="on one line"):
+    with pytest.raises(Rejected, match="on one line"):
         imaging_weights.expected_beam_deg(seen)
+
+
+def test_wsclean_takes_the_mask_of_a_set_without_visibilities_in_range(tmp_path: Path) -> None:
+    """So that the group ends as rejected: correct_primary_beam tells why."""
+    synthetic_ms.write(tmp_path / "a.ms", synthetic_ms.Observation(n_antennas=8, n_chan=2))
+    options = {"size": 64, "scale_arcsec": 60.0}
+    make_mask.reject("no visibilities", mask=tmp_path / "mask.fits.gz", imaging=options)
+    command = ["wsclean", "-no-update-model-required", "-size", "64", "64", "-scale", "60asec",
+               "-minuv-l", "1e7", "-niter", "20", "-auto-threshold", "1",
+               "-fits-mask", "mask.fits.gz", "-pol", "I", "-j", "1", "a.ms"]  # fmt: skip
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "wsclean-image.fits").exists()

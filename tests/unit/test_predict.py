@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.constants import speed_of_light
 
+from contimg.averaging import copy_averaged
 from contimg.predict import (
     antenna_positions,
     by_baseline,
@@ -22,6 +23,7 @@ from contimg.predict import (
     predict_image,
     predict_visibilities,
 )
+from contimg.status import Rejected
 
 EAST_OF_CENTRE = (227.5, 46.7, 5.0)
 
@@ -85,8 +87,10 @@ def test_set_without_cross_correlations_is_refused(science: Path, tmp_path: Path
         table.query("ANTENNA1 == ANTENNA2") as autos,
     ):
         autos.copy(str(tmp_path / "autos.ms"), deep=True).close()
-    with pytest.raises(ValueError, match=r"autos\.ms.*none of them of two antennas"):
+    with pytest.raises(Rejected, match=r"autos\.ms.*none of them of two antennas"):
         copy_without_autos(tmp_path / "autos.ms", tmp_path / "copy.ms")
+    with pytest.raises(Rejected, match=r"autos\.ms.*none of them of two antennas"):
+        copy_averaged(tmp_path / "autos.ms", tmp_path / "copy.ms", 4, 1)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,7 +1,9 @@
 """A round of self-calibration on a set of known gains: CASA agrees with what is written."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +16,13 @@ import yaml
 from astropy.io import fits as afits
 from synthetic_images import sin_header
 
+from contimg import standard_flux
 from contimg.calibration_table import antenna_names, read_gains, table_digest
 from contimg.catalog import CatalogOptions, build_sources, write_catalog
 from contimg.drift import sky_of_set
 from contimg.predict import copy_without_autos
 from contimg.status import is_whole, read_status, write_status
+from solve_round import sky_of
 
 BASE = Path(__file__).parents[2]
 SOURCES = [(227.05, 46.55, 3.0), (226.9, 46.45, 1.0)]
@@ -132,3 +136,31 @@ def test_the_round_is_whole_and_says_what_it_is(solved: SimpleNamespace) -> None
     assert status.inputs == {"ms": "set", "gcal": table_digest(solved.gcal)}
     assert is_whole(solved.ms) and is_whole(solved.gcal)
     assert antenna_names(solved.gcal) == antenna_names(solved.ms)
+
+
+CALIBRATOR = {"ra_deg": 227.9, "dec_deg": 47.1, "flux_jy": 8.0}
+
+
+def test_a_calibrator_has_its_own_rows_spectral_index_wherever_it_stands(tmp_path: Path) -> None:
+    rows = [("own", 227.9, 47.1, 7.0, -0.8), ("other", 227.9, 47.2, 1.0, 0.0)]
+    names = ["source_id", "ra_deg", "dec_deg", "s_nvss", "alpha"]
+    with closing(sqlite3.connect(tmp_path / "sky.sqlite3")) as database:
+        pd.DataFrame(rows, columns=names).to_sql("sources", database, index=False)
+    figures = {**synthetic.Observation().figures(), "freq_hz": [1.4e9, 2.8e9]}
+    write_status(tmp_path / "set.ms.json", figures=figures)
+    calibrated = read_status(tmp_path / "set.ms.json")
+    sky = sky_of(
+        {"model": "calibrator"}, CALIBRATOR, tmp_path / "sky.sqlite3", calibrated, 3.0, None
+    )
+    np.testing.assert_allclose(sky.flux_jy, [[8.0], [8.0 * 2**-0.8]])
+
+
+def test_setjy_is_asked_by_the_name_of_the_source_that_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(standard_flux, "standard_flux_jy", lambda *words: asked.append(words[1]))
+    place = {"name": "1331+305", "ra_deg": 202.784533, "dec_deg": 30.509155}
+    standard_flux.spectrum_of({**place, "standard": "Perley-Butler 2017"}, tmp_path, tmp_path)
+    assert asked == ["3C286"]
+    assert standard_flux.spectrum_of(place, tmp_path, tmp_path) is None

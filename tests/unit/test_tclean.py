@@ -28,6 +28,7 @@ PRODUCTS = ("image", "residual", "model", "psf")
 def run_script(folder: Path, imaging: dict) -> None:
     """Run the rule's script as a program: pytest's own process has python-casacore loaded."""
     arguments = ["--calibrated-ms", "a.ms", "--calibrated-status", "a.ms.json",
+                 "--weights-status", "a.weights.json",
                  "--imaging", yaml.safe_dump(imaging), "--scratch", "."]  # fmt: skip
     for product in PRODUCTS:
         arguments += [f"--{product}", f"{product}.fits"]
@@ -58,6 +59,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     )
     synthetic_ms.write(folder / "a.ms", observed)
     write_status(folder / "a.ms.json", figures=observed.figures())
+    write_status(folder / "a.weights.json")
     before = files_of(folder / "a.ms")
     run_script(folder, OPTIONS)
     untouched = files_of(folder / "a.ms") == before
@@ -92,6 +94,17 @@ def test_products_have_the_form_of_wscleans(both: SimpleNamespace) -> None:
         assert found.header["STATUS"] == "ok"
         assert "HISTORY" not in found.header
     assert read_image(both.folder / "psf.fits").data[240, 240] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_niter_is_of_both_steps_together(both: SimpleNamespace, tmp_path: Path) -> None:
+    for name in ("a.ms", "a.ms.json", "a.weights.json"):
+        (tmp_path / name).symlink_to(both.folder / name)
+    run_script(tmp_path, OPTIONS | {"niter": 10})
+    peaks = np.array([flux for _, _, flux in SOURCES])
+    for _ in range(10):  # each takes a tenth off the highest peak
+        peaks[peaks.argmax()] *= 0.9
+    expected = sum(flux for _, _, flux in SOURCES) - peaks.sum()
+    assert fits.getdata(tmp_path / "model.fits").sum() == pytest.approx(expected, rel=0.1)
 
 
 def test_the_set_is_left_as_it_was(both: SimpleNamespace) -> None:

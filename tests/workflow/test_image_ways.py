@@ -41,6 +41,31 @@ def test_a_quick_look_and_an_image_with_the_catalogues_mask(
         assert min(drawn.size) >= 256
 
 
+def test_tclean_finds_its_own_mask_and_what_it_does_not_use_does_not_image_again(
+    small_date: Path, tmp_path: Path
+) -> None:
+    folder, table, config = tmp_path / "copy", tmp_path / "beam.csv", tmp_path / "casa.yaml"
+    shutil.copytree(small_date, folder)
+    group = sorted(path.name.split(".")[0] for path in folder.glob("images/*/*.image.json"))[-1]
+    target = f"images/{SMALL_DATE}/{group}.image.json"
+    config.write_text("imaging: {backend: tclean, mask: auto, size: 256, niter: 100}\n")
+    snakemake(folder, "--", target, configs=[*SMALL, config])
+    assert status(folder / target)["status"] == "ok"
+    assert fits.getdata(folder / "images" / SMALL_DATE / f"{group}.model.fits").any()
+    beam_again = [f"Beam, noise and corrected image of {group}"]
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("imaging: {checks: {min_dynamic_range: 11}}\n")
+    assert plan(folder, target, configs=[*SMALL, config, limits]) == beam_again
+    # A table for the beam: its rule alone is run with it, and planned again when it changes.
+    table.write_text("angle_deg,power\n0,1\n2,0.4\n4,0\n")
+    config.write_text(f"{config.read_text()}beam: {{model: table, table: {table}}}\n")
+    alone = ("--allowed-rules", "correct_primary_beam")
+    snakemake(folder, *alone, "--", target, configs=[*SMALL, config])
+    assert plan(folder, target, options=alone, configs=[*SMALL, config]) == []
+    table.write_text("angle_deg,power\n0,1\n2,0.5\n4,0\n")
+    assert plan(folder, target, options=alone, configs=[*SMALL, config]) == beam_again
+
+
 def test_a_mask_is_made_and_casa_is_asked_only_where_the_configuration_says_so(
     tmp_path: Path, small_date: Path
 ) -> None:

@@ -103,7 +103,8 @@ def archive(tmp_path_factory):
 
 def test_the_browser_shows_a_date(date, tmp_path):
     seen = look(date, tmp_path)
-    assert seen["images"] == 8  # bandpass 2, gains, quality, two groups, mosaic, photometry
+    # Bandpass 2, gains, S/N, phases, quality, flags, two groups, mosaic, photometry.
+    assert seen["images"] == 11
     assert seen["broken"] == 0
     assert seen["wider"] <= 0, "the page is wider than 1280 pixels"
     for text in (REJECTION, DIVERGED, "no good image in this hour", NASTY):
