@@ -24,6 +24,7 @@ from contimg.fits import read_image
 from contimg.status import read_status
 
 DATE = "2025-10-19"
+MIN_BEAM = 0.2
 HERE = Path(__file__).parent
 FULL = ROOT / "config" / "full.yaml"
 DEEP = HERE / "full_size.yaml"
@@ -70,13 +71,13 @@ def judged(folder: Path, thermal: judge.Noise | None) -> dict[str, Any]:
     beam = read_image(folder / f"images/{date}/{group}.pb.fits", require_beam=False).data
     sources = judge.read_sources(folder / f"simulated/{date}/truth.h5", group)
     # The truth's sky is the survey's, RA 225-230 and dec 45-48: the beam above 0.2 lies in it.
-    found = judge.noise(image, sources, beam > 0.2)
+    found = judge.noise(image, sources, beam > MIN_BEAM)
     figures = {
         "noise": asdict(found),
         "image": read_status(folder / f"images/{date}/{group}.image.json").figures,
     }
     if thermal:
-        fluxes = judge.image_fluxes(folder, date, group)
+        fluxes = judge.image_fluxes(folder, date, group, MIN_BEAM)
         figures |= {
             "noise_over_noise_alone": found.std_jy / thermal.std_jy,
             "mad_over_noise_alone": found.mad_jy / thermal.mad_jy,

@@ -141,15 +141,17 @@ def positions(offsets: pd.DataFrame) -> Positions:
     )
 
 
-def judged_fluxes(measured: pd.DataFrame, lone: pd.DataFrame) -> pd.DataFrame:
-    """Photometry rows of the lone sources above 20 sigma and beam 0.3, with ratio to the truth.
+def judged_fluxes(
+    measured: pd.DataFrame, lone: pd.DataFrame, min_beam: float = MIN_BEAM
+) -> pd.DataFrame:
+    """Photometry rows of the lone sources above 20 sigma and a beam, with ratio to the truth.
 
     The choice is by the truth's flux over the local noise: one by the measured flux would keep
     the lucky ones.
     """
     rows = with_truth(measured, lone)
     bright = rows["true_flux_jy"] / rows["rms_jy"] > MIN_SNR
-    rows = rows[bright & (rows["status"] == "ok") & (rows["true_beam"] > MIN_BEAM)]
+    rows = rows[bright & (rows["status"] == "ok") & (rows["true_beam"] > min_beam)]
     return rows.assign(
         ratio=rows["flux_jy"] / rows["true_flux_jy"],
         ratio_err=rows["flux_err_jy"] / rows["true_flux_jy"],
@@ -242,12 +244,12 @@ def image_positions(folder: Path, date: str, group: str) -> pd.DataFrame:
     return offsets_of(image, rms, lone_sources(image, truth))
 
 
-def image_fluxes(folder: Path, date: str, group: str) -> pd.DataFrame:
+def image_fluxes(folder: Path, date: str, group: str, min_beam: float = MIN_BEAM) -> pd.DataFrame:
     """`judged_fluxes` of one image of a working directory."""
     image = read_image(folder / f"images/{date}/{group}.image.fits")
     truth = read_sources(folder / f"simulated/{date}/truth.h5", group)
     measured = whole_band(read_table(folder / f"photometry/{date}/{group}.parquet")[0])
-    return judged_fluxes(measured, lone_sources(image, truth))
+    return judged_fluxes(measured, lone_sources(image, truth), min_beam)
 
 
 def gain_transfer(folder: Path, date: str, group: str) -> float:
