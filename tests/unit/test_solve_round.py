@@ -1,5 +1,6 @@
 """A round of self-calibration on a set of known gains: CASA agrees with what is written."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -124,7 +125,8 @@ def test_casa_applies_the_table_to_the_same_visibilities(solved: SimpleNamespace
     copy = solved.folder / "applied.ms"
     copy_without_autos(solved.folder / "set.ms", copy)
     command = [sys.executable, "-c", APPLYCAL, str(copy), str(solved.gcal)]
-    subprocess.run(command, check=True, cwd=solved.folder)
+    paths = {**os.environ, "PYTHONPATH": str(BASE / "scripts")}
+    subprocess.run(command, check=True, cwd=solved.folder, env=paths)
     expected = column(copy, "CORRECTED_DATA")
     np.testing.assert_allclose(
         column(solved.ms, "DATA"), expected, atol=1e-6 * np.abs(expected).max()

@@ -19,8 +19,10 @@ from workflow import SMALL, SMALL_DATE, rules_in, status
 
 FILES = sorted((ROOT / "envs").glob("*.yaml"))
 # With these every rule has a job, and few more than one: delays are solved, setjy gives the
-# calibrator's flux, tclean images what the catalogue's mask allows.
+# calibrator's flux, flagdata flags, tclean images what the catalogue's mask allows; subband images
+# are WSClean's.
 CONFIG = """
+flagging: {backend: casa}
 imaging: {backend: tclean, mask: catalogue, size: 256, niter: 100}
 calibration:
   delay: {enabled: true}
@@ -36,6 +38,7 @@ simulation:
       - {name: 0813+482, n_groups: 1}
       - {name: science, ra_deg: 227.5, n_groups: 1}
 """
+SUBBANDS = "imaging: {backend: wsclean, mask: auto, subbands: 2}\n"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,10 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
             (*archive, "--", "report/index.html"),
         ):
             snakemake(folder, *how, *options, configs=[*SMALL, config])
+        subbands = folder / "subbands.yaml"
+        subbands.write_text(SUBBANDS)
+        parts = f"images/{SMALL_DATE}/{group}.subbands.json"
+        snakemake(folder, *how, "--", parts, configs=[*SMALL, config, subbands])
         yield folder, Path(prefix)
 
 
@@ -103,6 +110,7 @@ def test_environment_holds_what_its_file_names_and_nothing_else(
 
 
 def test_nothing_was_rejected(reduced: tuple[Path, Path]) -> None:
-    statuses = [path for name in ("cal", "images") for path in (reduced[0] / name).rglob("*.json")]
-    assert len(statuses) == 8
+    found = [path for name in ("cal", "images") for path in (reduced[0] / name).rglob("*.json")]
+    statuses = [path for path in found if path.name != "transits.json"]
+    assert len(statuses) == 9
     assert [path.name for path in statuses if status(path)["status"] != "ok"] == []
