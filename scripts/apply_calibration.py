@@ -8,11 +8,10 @@ import numpy as np
 
 from contimg import apply
 from contimg.drift import settle, sky_of_set
-from contimg.fits import write_rejected_image
+from contimg.fits import write_rejected_set
 from contimg.script import run
 from contimg.sky import aberration_scale, turn_of_uvw_rad
 from contimg.status import (
-    REJECTED_NOTE,
     Rejected,
     require_ok,
     write_status,
@@ -99,10 +98,7 @@ def figures_of(
 
 def reject(reason: str, *, calibrated_ms: Path, status: Path) -> None:
     """Write the labelled empty set: a note for people, and the image that imaging passes on."""
-    with written_whole(calibrated_ms) as temporary:
-        temporary.mkdir()
-        (temporary / REJECTED_NOTE).write_text(reason + "\n")
-        write_rejected_image(temporary / "rejected.fits", reason)
+    write_rejected_set(calibrated_ms, reason)
     write_status(status, status="rejected", reason=reason)
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from contimg import selfcal
-from contimg.fits import write_rejected_image
+from contimg.fits import write_rejected_set
 from contimg.script import run
 from contimg.status import (
-    REJECTED_NOTE,
     Status,
     read_status,
     require_ok,
@@ -98,10 +97,7 @@ def link_set(source: Path, target: Path) -> None:
 
 def reject(reason: str, *, chosen_ms: Path, status: Path) -> None:
     """Write the labelled empty set, with the image that imaging passes on."""
-    with written_whole(chosen_ms) as temporary:
-        temporary.mkdir()
-        (temporary / REJECTED_NOTE).write_text(reason + "\n")
-        write_rejected_image(temporary / "rejected.fits", reason)
+    write_rejected_set(chosen_ms, reason)
     write_status(status, status="rejected", reason=reason)
 
 

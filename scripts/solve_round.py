@@ -12,7 +12,7 @@ from contimg.casa import away_from_casatools, load_casatasks
 from contimg.catalog import read_sources
 from contimg.digests import digest_of_arrays
 from contimg.drift import sky_of_set
-from contimg.fits import pixel_digest, read_image, write_rejected_image
+from contimg.fits import pixel_digest, read_image, write_rejected_set
 from contimg.scratch import scratch_folder, size_bytes
 from contimg.script import run
 from contimg.selfcal_model import (
@@ -26,7 +26,6 @@ from contimg.selfcal_model import (
 from contimg.sky import SAME_SOURCE_ARCSEC, Sky, icrs_cosines, model_sky
 from contimg.standard_flux import spectrum_of
 from contimg.status import (
-    REJECTED_NOTE,
     Rejected,
     Status,
     reject_directory,
@@ -180,10 +179,7 @@ def reject(reason: str, *, gcal: Path, solution: Path, round_ms: Path, status: P
     """Write the labelled empty table, and the empty set with the image that imaging passes on."""
     reject_directory(gcal, reason)
     write_status(solution, status="rejected", reason=reason)
-    with written_whole(round_ms) as temporary:
-        temporary.mkdir()
-        (temporary / REJECTED_NOTE).write_text(reason + "\n")
-        write_rejected_image(temporary / "rejected.fits", reason)
+    write_rejected_set(round_ms, reason)
     write_status(status, status="rejected", reason=reason)
 
 

@@ -11,7 +11,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 from numpy.typing import NDArray
 
 from contimg.digests import digest_of_arrays
-from contimg.status import Rejected, written_whole
+from contimg.status import REJECTED_NOTE, Rejected, written_whole
 
 FWHM_PER_SIGMA = float(np.sqrt(8.0 * np.log(2.0)))
 
@@ -144,6 +144,14 @@ def write_rejected_image(path: Path, reason: str) -> None:
     """Write the labelled empty product of an image: 2 x 2 pixels of NaN, STATUS and REASON."""
     empty = np.full((2, 2), np.nan, dtype=np.float32)
     write_image(path, empty, fits.Header(), status="rejected", reason=reason)
+
+
+def write_rejected_set(path: Path, reason: str) -> None:
+    """Write the labelled empty set: a note for people, and the image that imaging passes on."""
+    with written_whole(path) as temporary:
+        temporary.mkdir()
+        (temporary / REJECTED_NOTE).write_text(reason + "\n")
+        write_rejected_image(temporary / "rejected.fits", reason)
 
 
 def pixel_digest(data: NDArray) -> str:
