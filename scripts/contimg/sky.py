@@ -105,33 +105,6 @@ def apparent_flux_jy(
     return sky.flux_jy * power(np.asarray(theta), np.asarray(freq_hz)[:, None], dish)
 
 
-def direction_cosines(
-    ra_deg: ArrayLike, dec_deg: ArrayLike, centre_deg: tuple[float, float]
-) -> NDArray[np.float64]:
-    """Direction cosines (l, m, n - 1) about a phase centre.
-
-    Parameters
-    ----------
-    ra_deg, dec_deg : (n,) degrees, of the phase centre's frame.
-    centre_deg : right ascension and declination of the phase centre.
-
-    Returns
-    -------
-    (n, 3), l to the east and m to the north; n - 1 without cancellation near the centre.
-
-    Notes
-    -----
-    Thompson, Moran & Swenson (2017), Interferometry and Synthesis in Radio Astronomy, eq. 3.A1.
-    """
-    ra, dec = np.radians(np.asarray(ra_deg, float)), np.radians(np.asarray(dec_deg, float))
-    ra0, dec0 = np.radians(centre_deg)
-    east = np.cos(dec) * np.sin(ra - ra0)
-    half = np.sin((ra - ra0) / 2.0) ** 2
-    north = np.sin(dec - dec0) + 2.0 * np.cos(dec) * np.sin(dec0) * half
-    below = -2.0 * (np.sin((dec - dec0) / 2.0) ** 2 + np.cos(dec) * np.cos(dec0) * half)
-    return np.column_stack([east, north, below])
-
-
 def apparent_cosines(
     ra_deg: ArrayLike, dec_deg: ArrayLike, centre_deg: tuple[float, float], mjd: float
 ) -> NDArray[np.float64]:
@@ -151,7 +124,7 @@ def apparent_cosines(
     Notes
     -----
     The aberration of a moving observer: Klioner 2003, AJ 125, 1580, eq. 10. Next to
-    `direction_cosines` times `aberration_scale` it has the second order: 0.04 arcsec at 2.4 deg.
+    cosines of ICRS places times `aberration_scale` it has the second order: 0.04 arcsec at 2.4 deg.
     """
     velocity = earth_velocity(mjd)
     ra0, dec0 = np.radians(centre_deg)

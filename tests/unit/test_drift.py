@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_ms as synthetic
+from astropy_cosines import direction_cosines
 
 from contimg.beam import Dish, drift_averaged_beam
 from contimg.drift import NO_SOURCES, changing_sky, mean_of_parts, settle
-from contimg.sky import direction_cosines
 
 FREQ_HZ = np.linspace(1.311e9, 1.499e9, 16)
 CENTRE = (227.0, 46.5)
