@@ -18,6 +18,9 @@ from contimg.digests import Digest
 
 SECONDS_PER_DAY = 86400.0
 
+PARALLEL_HANDS = {5: "RR", 8: "LL", 9: "XX", 12: "YY"}
+"""Correlations of like feeds by their Stokes codes in Measurement Sets."""
+
 _TYPES: dict[str, Any] = {
     "CPARAM": np.complex64,
     "FPARAM": np.float32,
@@ -89,6 +92,17 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         name: values.astype(_TYPES[name]) if name in _TYPES else values
         for name, values in columns.items()
     }
+
+
+def hand_names(ms: Path) -> list[str]:
+    """Name of each correlation of a set that is of like feeds, empty for the crossed, (n_pol,)."""
+    codes = read_columns(ms / "POLARIZATION", ["CORR_TYPE"])["CORR_TYPE"][0]
+    return [PARALLEL_HANDS.get(int(code), "") for code in codes]
+
+
+def parallel_hands(ms: Path) -> NDArray[np.float32]:
+    """1 for each correlation of like feeds, 0 for the crossed, (n_pol,)."""
+    return np.array([bool(name) for name in hand_names(ms)], dtype=np.float32)
 
 
 def channel_freq_hz(path: Path) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from contimg.beam import Dish, dish_of, power
+from contimg.calibration_table import parallel_hands
 from contimg.catalog import read_sources, unit_vectors
 from contimg.digests import Digest, digest_of_arrays
 from contimg.sky import REFERENCE_HZ, icrs_cosines, turned
@@ -214,12 +215,9 @@ def changes_of(ms: Path, sky: ChangingSky) -> Callable[..., NDArray[np.complex64
 
     They are of the shape of DATA, (n_rows, n_chan, n_pol), and 0 in the cross hands.
     """
-    import casacore.tables
+    from contimg.predict import predict_visibilities
 
-    from contimg.predict import PARALLEL_HANDS, predict_visibilities
-
-    with casacore.tables.table(f"{ms}::POLARIZATION", ack=False) as polarization:
-        parallel = np.isin(polarization.getcell("CORR_TYPE", 0), PARALLEL_HANDS).astype(np.float32)
+    parallel = parallel_hands(ms)
 
     def changes(
         time_s: float,

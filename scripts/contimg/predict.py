@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.constants import speed_of_light
 
+from contimg.calibration_table import parallel_hands
 from contimg.digests import Digest
 from contimg.status import Rejected
 
@@ -21,9 +22,6 @@ logger = logging.getLogger(__name__)
 
 MAX_PHASE_ERROR_RAD = 1e-3
 """Largest error that antenna positions may put into the phase of a source."""
-
-PARALLEL_HANDS = (5, 8, 9, 12)
-"""Stokes codes of RR, LL, XX, YY."""
 
 COPIED_ROWS = 2048
 """Rows copied at a time."""
@@ -227,8 +225,7 @@ def fill_model(
     -------
     Digest of the model's values.
     """
-    with casatables.table(f"{ms}::POLARIZATION", ack=False) as polarization:
-        parallel = np.isin(polarization.getcell("CORR_TYPE", 0), PARALLEL_HANDS)
+    parallel = parallel_hands(ms)
     digest, model = Digest(), np.zeros((0, len(freq_hz), len(parallel)), dtype=np.complex64)
     with casatables.table(str(ms), readonly=False, ack=False) as table:
         add_model_column(table)

@@ -23,7 +23,13 @@ from contimg.band_sum import (
     Block,
     write_sums,
 )
-from contimg.calibration_table import Gains, channel_freq_hz, read_columns, read_gains
+from contimg.calibration_table import (
+    Gains,
+    channel_freq_hz,
+    parallel_hands,
+    read_columns,
+    read_gains,
+)
 from contimg.casa import away_from_casatools, casa_table
 from contimg.digests import Digest
 from contimg.selfcal_model import Model, Rows
@@ -128,14 +134,6 @@ def predict(ms: Path, ids: Mapping[str, NDArray[Any]], model: Model) -> NDArray[
     uvw_m = read_columns(ms, ["UVW"])["UVW"]
     rows = Rows(ids["TIME"] / 86400.0, uvw_m, ids["ANTENNA1"], ids["ANTENNA2"])
     return model.visibilities(rows, channel_freq_hz(ms))
-
-
-def parallel_hands(ms: Path) -> NDArray[np.float32]:
-    """1 for each correlation of like feeds, 0 for the crossed, (n_pol,)."""
-    from contimg.predict import PARALLEL_HANDS  # loads python-casacore
-
-    codes = read_columns(ms / "POLARIZATION", ["CORR_TYPE"])["CORR_TYPE"][0]
-    return np.isin(codes, PARALLEL_HANDS).astype(np.float32)
 
 
 def reference_antennas(band: Path) -> list[int]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contimg.applied import Calibration
-from contimg.calibration_table import SECONDS_PER_DAY, channel_freq_hz
+from contimg.calibration_table import SECONDS_PER_DAY, channel_freq_hz, hand_names
 from contimg.status import Rejected
 
 BLOCK_ROWS = 64
@@ -24,7 +24,6 @@ BLOCK_ROWS = 64
 
 TILE_BYTES = 2**20
 AVERAGED, ADDED = ("UVW", "TIME_CENTROID"), ("INTERVAL", "EXPOSURE")
-PARALLEL_HANDS = {5: "RR", 8: "LL", 9: "XX", 12: "YY"}
 NOT_COPIED = {
     "DATA",
     "FLAG",
@@ -85,7 +84,7 @@ def transform(
     if not spans:
         raise Rejected(f"{ms.name}: no cross-correlations to calibrate")
     create(ms, calibrated, channels)
-    sums = Sums(channel_freq_hz(calibrated), hands_of(calibrated))
+    sums = Sums(channel_freq_hz(calibrated), hand_names(calibrated))
     with (
         casatables.table(str(ms), ack=False) as source,
         casatables.table(str(calibrated), readonly=False, ack=False) as target,
@@ -297,12 +296,6 @@ def create(ms: Path, calibrated: Path, channels: int) -> None:
         for name in ("CHAN_WIDTH", "EFFECTIVE_BW", "RESOLUTION"):
             window.putcell(name, 0, np.add.reduceat(window.getcell(name, 0), first))
         window.putcell("NUM_CHAN", 0, len(first))
-
-
-def hands_of(ms: Path) -> list[str]:
-    """Name of each polarization that is a parallel hand, empty for the others."""
-    with casatables.table(f"{ms}::POLARIZATION", ack=False) as table:
-        return [PARALLEL_HANDS.get(code, "") for code in table.getcell("CORR_TYPE", 0)]
 
 
 def put(target: casatables.table, part: Part) -> None:
