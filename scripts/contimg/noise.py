@@ -4,13 +4,13 @@ from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import distance_transform_edt
 
 SIGMA_PER_MAD = 1.4826
 CLIP_SIGMA = 3.0
 _ITERATIONS = 3
 _MIN_VALID_FRACTION = 0.25
+_BAND_ROWS = 128
 
 
 class ImageFigures(TypedDict):
@@ -44,10 +44,8 @@ def background_and_rms(
     centre, sigma = _clipped_median_and_sigma(boxes.reshape(*counts, -1))
     edges = [np.linspace(0, n, count + 1) for n, count in zip(data.shape, counts, strict=True)]
     centres = [(edge[1:] + edge[:-1] - 1) / 2.0 for edge in edges]
-    pixels = [np.arange(n) for n in data.shape]
     background, rms = (
-        RectBivariateSpline(*centres, _filled(grid), kx=1, ky=1)(*pixels).astype(np.float32)
-        for grid in (centre, sigma)
+        _interpolated(_filled(grid), centres, data.shape) for grid in (centre, sigma)
     )
     return background, rms
 
@@ -134,3 +132,22 @@ def _filled(grid: NDArray) -> NDArray:
         return grid
     nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
     return grid[tuple(nearest)]
+
+
+def _interpolated(
+    grid: NDArray, centres: list[NDArray], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Fill an image by linear interpolation between points, and with the nearest beyond them."""
+    rows, columns = (np.arange(n) for n in shape)
+    lines = np.array([np.interp(rows, centres[0], column) for column in grid.T])
+    image = np.empty(shape, dtype=np.float32)
+    ends = [0, *np.ceil(centres[1][1:-1]).astype(int), shape[1]]
+    for point in range(len(lines) - 1):
+        at = slice(ends[point], ends[point + 1])
+        left, right = centres[1][point : point + 2]
+        part = np.clip((columns[at] - left) / (right - left), 0.0, 1.0)
+        for first in range(0, shape[0], _BAND_ROWS):
+            band = slice(first, first + _BAND_ROWS)
+            start = lines[point, band, None]
+            image[band, at] = start + (lines[point + 1, band, None] - start) * part
+    return image

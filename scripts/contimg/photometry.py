@@ -1,12 +1,7 @@
 """Forced photometry: fluxes of point sources at known positions, and fits that free them.
 
-A point source in an image in Jy/beam is its flux times the beam kernel K of unit peak. The kernel
-is evaluated at the subpixel position in pixel coordinates, with the position angle counted from
-north at the image's centre: the synthesized beam is constant in the image plane, whatever the
-direction of north at its edges (which turns by 3 deg at 2 deg from the centre at dec +54).
+A point source in an image in Jy/beam is its flux times the beam kernel K of unit peak.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,56 +10,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from contimg.fits import FWHM_PER_SIGMA, Image
-
-STAMP_BMAJ = 1.5
-"""Half-width of the pixels that weigh on a flux, in BMAJ: the kernel is 0.002 there."""
+from contimg.fits import Image
+from contimg.photometry_stamps import Kernel, chunks_of, cut_stamps
 
 BLEND_BMAJ = 1.5
 """Neighbours closer than this, in BMAJ, are fitted jointly."""
 
-_CHUNK_PIXELS = 2_000_000
 _MIN_KERNEL_FRACTION = 0.5
+_MAX_BLEND_VALUES = 20_000_000
 _FREE_FIT_SNR = 5.0
 _POSITION_ITERATIONS = 12
 _POSITION_TOLERANCE_PIXELS = 1e-4
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The restoring beam in pixels: K(d) = exp(-d Q d / 2) for an offset d = (x, y)."""
-
-    precision: NDArray[np.float64]
-    half_width: int
-    bmaj_pixels: float
-
-    @classmethod
-    def of(cls, image: Image) -> "Kernel":
-        """The kernel of an image's restoring beam."""
-        covariance = image.beam_covariance_pixels()
-        bmaj_pixels = FWHM_PER_SIGMA * float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
-        half_width = int(np.ceil(STAMP_BMAJ * bmaj_pixels - 1e-6))
-        return cls(np.linalg.inv(covariance).astype(float), half_width, bmaj_pixels)
-
-    @property
-    def area_pixels(self) -> float:
-        """Sum of K over pixels: the beam's solid angle."""
-        return float(2.0 * np.pi / np.sqrt(np.linalg.det(self.precision)))
-
-    def __call__(self, dx: NDArray, dy: NDArray, widened: float = 1.0) -> NDArray[np.float64]:
-        """K at offsets in pixels; `widened` by a factor in width."""
-        q = self.precision / widened**2
-        return np.exp(-0.5 * (q[0, 0] * dx**2 + q[1, 1] * dy**2) - q[0, 1] * dx * dy)
-
-
-@dataclass(frozen=True)
-class _Stamps:
-    """Pixels around n sources: offsets from the source, data, and weights 1 / rms^2."""
-
-    dx: NDArray
-    dy: NDArray
-    data: NDArray
-    weight: NDArray
 
 
 def measure_fluxes(
@@ -98,20 +54,24 @@ def measure_fluxes(
 
         cov(S) = N^-1 M N^-1,  N_ij = sum(K_i K_j / n^2),  M_ij = A^2/3 K(d_ij / sqrt 3) / (n_i n_j)
 
-    with A the beam's area in pixels. For a lone source flux_err is sqrt(4/3) rms; the naive
-    1 / sqrt(sum(K^2 / n^2)) would be several times too small.
+    with A the beam's area in pixels; where pixels are missing M is summed over those that are
+    there. For a lone source flux_err is sqrt(4/3) rms; the naive 1 / sqrt(sum(K^2 / n^2)) would be
+    several times too small.
     """
     kernel = Kernel.of(image)
-    x, y = _pixel_positions(image, ra_deg, dec_deg)
-    table = _empty_table(x, y)
-    inside = np.flatnonzero(_is_inside(x, y, image.data.shape))
+    x, y, known = _pixel_positions(image, ra_deg, dec_deg)
+    columns = _empty_columns(x, y, known)
     clean = image.data - background
-    variance = np.where(np.isfinite(clean) & (rms > 0), rms, np.nan) ** 2
-    for chunk in _chunks(inside, kernel):
-        _measure_alone(table, chunk, kernel, clean, variance)
-    for members in _blends(table, kernel, blend_bmaj):
-        _measure_blend(table, members, kernel, clean, variance)
-    return table
+    for chunk in chunks_of(np.flatnonzero(_is_inside(x, y, image.data.shape)), kernel):
+        for name, values in _measure_alone(x[chunk], y[chunk], kernel, clean, rms).items():
+            columns[name][chunk] = values
+    measured = np.flatnonzero(np.isfinite(columns["flux_jy"]))
+    for members in _blends(x[measured], y[measured], blend_bmaj * kernel.bmaj_pixels):
+        group = measured[members]
+        found = _measure_blend(x[group], y[group], columns["rms_jy"][group], kernel, clean, rms)
+        for name, values in found.items():
+            columns[name][group] = values
+    return pd.DataFrame(columns)
 
 
 def fit_free_positions(
@@ -136,12 +96,11 @@ def fit_free_positions(
     kernel = Kernel.of(image)
     forced = measure_fluxes(image, ra_deg, dec_deg, background, rms)
     clean = image.data - background
-    variance = np.where(np.isfinite(clean) & (rms > 0), rms, np.nan) ** 2
     fit = np.full((len(forced), 3), np.nan)
-    for chunk in _chunks(np.flatnonzero(forced["status"] == "ok"), kernel):
+    for chunk in chunks_of(np.flatnonzero(forced["status"] == "ok"), kernel):
         start = forced.loc[chunk, ["x_pix", "y_pix"]].to_numpy()
         flux = forced.loc[chunk, "flux_jy"].to_numpy()
-        fit[chunk] = _fit_chunk(start, flux, kernel, clean, variance)
+        fit[chunk] = _fit_chunk(start, flux, kernel, clean, rms)
     fit[~(fit[:, 2] >= _FREE_FIT_SNR * forced["rms_jy"].to_numpy())] = np.nan
     ra, dec = image.wcs.all_pix2world(fit[:, 0], fit[:, 1], 0)
     ra_given, dec_given = np.broadcast_arrays(np.asarray(ra_deg), np.asarray(dec_deg))
@@ -161,24 +120,26 @@ def fit_free_positions(
 
 def _pixel_positions(
     image: Image, ra_deg: ArrayLike, dec_deg: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Pixel positions, and which are positions on the sky at all (NaN otherwise)."""
     ra = np.atleast_1d(np.asarray(ra_deg, dtype=float))
     dec = np.atleast_1d(np.asarray(dec_deg, dtype=float))
-    if not ra.size:
-        return ra, dec
-    x, y = image.wcs.all_world2pix(ra, dec, 0)
-    return x, y
+    known = np.isfinite(ra) & (np.abs(dec) <= 90.0)
+    x, y = np.full((2, ra.size), np.nan)
+    if known.any():
+        x[known], y[known] = image.wcs.all_world2pix(ra[known], dec[known], 0)
+    return x, y, known
 
 
-def _empty_table(x: NDArray, y: NDArray) -> pd.DataFrame:
+def _empty_columns(x: NDArray, y: NDArray, known: NDArray[np.bool_]) -> dict[str, NDArray]:
     n = len(x)
-    measured = ("flux_jy", "flux_err_jy", "rms_jy", "chi2")
-    return pd.DataFrame(
-        {"x_pix": x, "y_pix": y}
-        | {name: np.full(n, np.nan) for name in measured}
-        | {"blended": np.zeros(n, bool), "edge": np.zeros(n, bool)}
-        | {"status": np.full(n, "outside", dtype=object)}
-    )
+    return {
+        "x_pix": x,
+        "y_pix": y,
+        **{name: np.full(n, np.nan) for name in ("flux_jy", "flux_err_jy", "rms_jy", "chi2")},
+        **{name: np.zeros(n, dtype=bool) for name in ("blended", "edge")},
+        "status": np.where(known, "outside", "no position").astype(object),
+    }
 
 
 def _is_inside(x: NDArray, y: NDArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -186,122 +147,113 @@ def _is_inside(x: NDArray, y: NDArray, shape: tuple[int, ...]) -> NDArray[np.boo
     return (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
 
 
-def _chunks(rows: NDArray[np.intp], kernel: Kernel) -> list[NDArray[np.intp]]:
-    size = max(1, _CHUNK_PIXELS // (2 * kernel.half_width + 1) ** 2)
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
-
-
-def _cut_stamps(
-    x: NDArray, y: NDArray, half_width: int, clean: NDArray, variance: NDArray
-) -> _Stamps:
-    """Gather (n, side, side) pixels around positions; weight 0 where there is no data."""
-    offsets = np.arange(-half_width, half_width + 1)
-    columns = np.rint(x).astype(int)[:, None, None] + offsets[None, None, :]
-    rows = np.rint(y).astype(int)[:, None, None] + offsets[None, :, None]
-    ny, nx = clean.shape
-    exists = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
-    at = np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)
-    weight = np.where(exists, 1.0 / variance[at], np.nan)
-    good = np.isfinite(weight)
-    return _Stamps(
-        dx=columns - x[:, None, None],
-        dy=rows - y[:, None, None],
-        data=np.where(good, clean[at], 0.0).astype(float),
-        weight=np.where(good, weight, 0.0).astype(float),
-    )
-
-
 def _measure_alone(
-    table: pd.DataFrame, rows: NDArray, kernel: Kernel, clean: NDArray, variance: NDArray
-) -> None:
-    """Fill `rows` of the table with fluxes of sources taken one by one."""
-    x, y = table["x_pix"].to_numpy()[rows], table["y_pix"].to_numpy()[rows]
-    stamps = _cut_stamps(x, y, kernel.half_width, clean, variance)
-    k = kernel(stamps.dx, stamps.dy)
-    used = stamps.weight > 0
-    kernel_power = np.sum(k**2 * used, axis=(1, 2))
-    fraction = kernel_power / np.sum(k**2, axis=(1, 2))
+    x: NDArray, y: NDArray, kernel: Kernel, clean: NDArray, rms: NDArray
+) -> dict[str, NDArray]:
+    """Columns of sources taken one by one."""
     half = kernel.half_width
-    seen = used[:, half, half] & (fraction >= _MIN_KERNEL_FRACTION)
-    cut = ~used.all(axis=(1, 2))
-
+    stamps = cut_stamps(x, y, half, clean, rms)
+    k = kernel.stamps(x, y)
+    used = stamps.weight > 0
+    n_used = used.sum(axis=(1, 2))
+    cut = n_used < used[0].size
+    whole_power = np.einsum("nyx,nyx->n", k, k)
+    power, middle = whole_power.copy(), np.empty(len(x))
+    power[cut] = np.sum(k[cut] ** 2 * used[cut], axis=(1, 2))
+    seen = used[:, half, half] & (power >= _MIN_KERNEL_FRACTION * whole_power)
+    weighted = k * stamps.weight
     with np.errstate(divide="ignore", invalid="ignore"):
-        norm = np.sum(k**2 * stamps.weight, axis=(1, 2))
-        flux = np.sum(stamps.data * k * stamps.weight, axis=(1, 2)) / norm
-        rms = np.sqrt(kernel_power / norm)
-        flux_err = kernel.area_pixels * np.sqrt(fraction / 3.0) / rms / norm
-        residual = stamps.data - flux[:, None, None] * k
-        chi2 = np.sum(residual**2 * stamps.weight, axis=(1, 2)) / used.sum(axis=(1, 2))
-    values = np.column_stack([flux, flux_err, rms, chi2])
-    table.loc[rows, ["flux_jy", "flux_err_jy", "rms_jy", "chi2"]] = np.where(
-        seen[:, None], values, np.nan
-    )
-    table.loc[rows, "edge"] = cut
-    table.loc[rows, "status"] = np.where(~seen, "nan", np.where(cut, "edge", "ok"))
+        norm = np.einsum("nyx,nyx->n", weighted, k)
+        flux = np.einsum("nyx,nyx->n", weighted, stamps.data) / norm
+        noise = np.sqrt(power / norm)
+        middle[~cut] = (kernel.area_pixels / noise[~cut]) ** 2 / 3.0
+        for i in np.flatnonzero(cut & seen):
+            middle[i] = kernel.noise_products(k[i, None] * np.sqrt(stamps.weight[i]))[0, 0]
+        flux_err = np.sqrt(middle) / norm
+        residual = stamps.data - k * flux[:, None, None]
+        residual *= residual
+        chi2 = np.einsum("nyx,nyx->n", residual, stamps.weight) / n_used
+    values = {"flux_jy": flux, "flux_err_jy": flux_err, "rms_jy": noise, "chi2": chi2}
+    return {
+        **{name: np.where(seen, value, np.nan) for name, value in values.items()},
+        "edge": cut,
+        "status": np.where(~seen, "nan", np.where(cut, "edge", "ok")),
+    }
 
 
-def _blends(table: pd.DataFrame, kernel: Kernel, blend_bmaj: float) -> list[NDArray[np.intp]]:
-    """Rows of each group of measured sources whose neighbours are closer than `blend_bmaj`."""
-    rows = np.flatnonzero(np.isfinite(table["flux_jy"]))
-    if len(rows) < 2:
+def _blends(x: NDArray, y: NDArray, reach_pixels: float) -> list[NDArray[np.intp]]:
+    """Numbers of the sources of each group whose neighbours are closer than `reach_pixels`."""
+    if len(x) < 2:
         return []
-    positions = table[["x_pix", "y_pix"]].to_numpy()[rows]
-    pairs = cKDTree(positions).query_pairs(blend_bmaj * kernel.bmaj_pixels, output_type="ndarray")
-    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(rows), len(rows)))
+    pairs = cKDTree(np.column_stack([x, y])).query_pairs(reach_pixels, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(x), len(x)))
     _, label = connected_components(links, directed=False)
     order = np.argsort(label, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-    return [rows[group] for group in groups if len(group) > 1]
+    return [group for group in groups if len(group) > 1]
 
 
 def _measure_blend(
-    table: pd.DataFrame, members: NDArray, kernel: Kernel, clean: NDArray, variance: NDArray
-) -> None:
-    """Fill the rows of one group of neighbours with fluxes fitted jointly.
+    x: NDArray, y: NDArray, noise: NDArray, kernel: Kernel, clean: NDArray, rms: NDArray
+) -> dict[str, NDArray]:
+    """Columns of one group of neighbours, fitted jointly to the pixels of all of their stamps.
 
     Sources too close to be told apart share their flux (least norm).
     """
-    x, y = table["x_pix"].to_numpy()[members], table["y_pix"].to_numpy()[members]
-    near, at = _pixels_near(x, y, kernel.half_width, clean.shape)
-    weight = 1.0 / variance[at]
-    good = np.isfinite(weight)
-    at, near, weight = (at[0][good], at[1][good]), near[:, good], weight[good]
-    k = kernel(at[1] - x[:, None], at[0] - y[:, None])
+    box, own = _box_of(x, y, kernel.half_width, clean.shape)
+    side = 2 * kernel.half_width + 1
+    k = kernel.on_box(x, y, box)
+    data, sigma = clean[box].astype(float), rms[box].astype(float)
+    good = np.zeros(data.shape, dtype=bool)
+    for stamp in own:
+        good[stamp] = True
+    good &= np.isfinite(data) & (sigma > 0)
+    data[~good], sigma[~good] = 0.0, np.inf
+    weight = 1.0 / sigma**2
 
-    inverse = np.linalg.pinv((k * weight) @ k.T, rcond=1e-6, hermitian=True)
-    flux = inverse @ (k @ (clean[at] * weight))
-    rms = table["rms_jy"].to_numpy()[members]
-    correlated = kernel(x[:, None] - x, y[:, None] - y, widened=np.sqrt(3.0))
-    middle = kernel.area_pixels**2 / 3.0 * correlated / np.outer(rms, rms)
+    design = k.reshape(len(x), -1)
+    weighted = design * weight.ravel()
+    inverse = np.linalg.pinv(weighted @ design.T, rcond=1e-6, hermitian=True)
+    flux = inverse @ (weighted @ data.ravel())
+    if all(good[stamp].size == side**2 and good[stamp].all() for stamp in own):
+        correlated = kernel(x[:, None] - x, y[:, None] - y, widened=np.sqrt(3.0))
+        middle = kernel.area_pixels**2 / 3.0 * correlated / np.outer(noise, noise)
+    else:
+        middle = kernel.noise_products(k * np.sqrt(weight))
     covariance = inverse @ middle @ inverse
-    squares = (clean[at] - flux @ k) ** 2 * weight
-    table.loc[members, "flux_jy"] = flux
-    table.loc[members, "flux_err_jy"] = np.sqrt(np.diag(covariance))
-    table.loc[members, "chi2"] = (near @ squares) / near.sum(axis=1)
-    table.loc[members, "blended"] = True
+    squares = (data - (flux @ design).reshape(data.shape)) ** 2 * weight
+    return {
+        "flux_jy": flux,
+        "flux_err_jy": np.sqrt(np.diag(covariance)),
+        "chi2": np.array([squares[stamp].sum() / good[stamp].sum() for stamp in own]),
+        "blended": np.ones(len(x), dtype=bool),
+    }
 
 
-def _pixels_near(
-    x: NDArray, y: NDArray, half_width: int, shape: tuple[int, ...]
-) -> tuple[NDArray[np.bool_], tuple[NDArray, NDArray]]:
-    """Pixels in any source's stamp: (n_source, n_pixel) which are whose, and (rows, columns)."""
-    corner = [np.rint(v).astype(int) for v in (y, x)]
-    spans = [
-        np.arange(max(0, c.min() - half_width), min(n, c.max() + half_width + 1))
-        for c, n in zip(corner, shape, strict=True)
-    ]
-    rows, columns = (grid.ravel() for grid in np.meshgrid(*spans, indexing="ij"))
-    near = np.abs(rows - corner[0][:, None]) <= half_width
-    near &= np.abs(columns - corner[1][:, None]) <= half_width
-    wanted = near.any(axis=0)
-    return near[:, wanted], (rows[wanted], columns[wanted])
+def _box_of(
+    x: NDArray, y: NDArray, half: int, shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice], list[tuple[slice, slice]]]:
+    """The (rows, columns) that hold the stamps of all sources, and each one's stamp in there."""
+    spans, stamps = [], []
+    for position, n in zip((y, x), shape, strict=True):
+        nearest = np.rint(position).astype(int)
+        first, last = max(0, nearest.min() - half), min(n, nearest.max() + half + 1)
+        spans.append(slice(first, last))
+        stamps.append([slice(max(0, i - half - first), i + half + 1 - first) for i in nearest])
+    values = len(x) * np.prod([span.stop - span.start for span in spans])
+    if values > _MAX_BLEND_VALUES:
+        raise ValueError(
+            f"{len(x)} sources found that each have a neighbour within reach, too many to fit "
+            "jointly; give fewer positions, or fit jointly only closer ones (blend_beams)"
+        )
+    return (spans[0], spans[1]), list(zip(*stamps, strict=True))
 
 
 def _fit_chunk(
-    start: NDArray, flux: NDArray, kernel: Kernel, clean: NDArray, variance: NDArray
+    start: NDArray, flux: NDArray, kernel: Kernel, clean: NDArray, rms: NDArray
 ) -> NDArray[np.float64]:
     """Gauss-Newton for (x, y, flux) of each source; NaN where it does not converge."""
-    stamps = _cut_stamps(start[:, 0], start[:, 1], kernel.half_width, clean, variance)
+    stamps = cut_stamps(start[:, 0], start[:, 1], kernel.half_width, clean, rms)
     q = kernel.precision
     shift, flux = np.zeros_like(start), flux.copy()
     step = np.full_like(start, np.inf)

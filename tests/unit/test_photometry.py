@@ -1,4 +1,4 @@
-"""Forced photometry against injected sources and an independent, slow implementation."""
+"""Forced photometry against injected sources and WSClean; see also test_photometry_slow.py."""
 
 import subprocess
 from pathlib import Path
@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits as afits
-from astropy.modeling.models import Gaussian2D
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from synthetic_images import BEAM, beam_noise, image_of, inject, sin_header
 
 from contimg import fits, photometry
 from contimg.fits import Beam, Image
+from contimg.noise import background_and_rms
 
 
 def forced(image: Image, x, y, rms: float | np.ndarray = 1e-3, **kwargs) -> pd.DataFrame:
@@ -21,21 +19,6 @@ def forced(image: Image, x, y, rms: float | np.ndarray = 1e-3, **kwargs) -> pd.D
     shape = image.data.shape
     noise = np.broadcast_to(np.float32(rms), shape)
     return photometry.measure_fluxes(image, ra, dec, np.zeros(shape, "f4"), noise, **kwargs)
-
-
-def slow_flux(image: Image, x: float, y: float, rms: np.ndarray) -> float:
-    """facts.md's formula, pixel by pixel, with astropy's Gaussian."""
-    cell, top, bottom = abs(image.header["CDELT2"]), 0.0, 0.0
-    beam = image.beam
-    sigma = [w / cell / np.sqrt(8 * np.log(2)) for w in (beam.bmaj_deg, beam.bmin_deg)]
-    kernel = Gaussian2D(1.0, x, y, *sigma, theta=np.radians(90 + beam.bpa_deg))
-    reach = int(np.ceil(1.5 * beam.bmaj_deg / cell - 1e-6))
-    for row in range(round(y) - reach, round(y) + reach + 1):
-        for column in range(round(x) - reach, round(x) + reach + 1):
-            k, n = kernel(column, row), float(rms[row, column])
-            top += float(image.data[row, column]) * k / n**2
-            bottom += k**2 / n**2
-    return top / bottom
 
 
 def test_injected_fluxes_are_recovered_at_any_subpixel_position() -> None:
@@ -53,25 +36,6 @@ def test_injected_fluxes_are_recovered_at_any_subpixel_position() -> None:
     assert list(table.columns) == [
         "x_pix", "y_pix", "flux_jy", "flux_err_jy", "rms_jy", "chi2", "blended", "edge", "status"
     ]  # fmt: skip
-
-
-@settings(deadline=None, max_examples=25)
-@given(
-    ratio=st.floats(0.4, 1.0),
-    bmaj=st.floats(9.0, 30.0),
-    pa=st.floats(-180, 180),
-    dx=st.floats(-0.49, 0.49),
-    dy=st.floats(-0.49, 0.49),
-    seed=st.integers(0, 99),
-)
-def test_agrees_with_the_formula_done_slowly(ratio, bmaj, pa, dx, dy, seed) -> None:
-    beam = Beam(bmaj / 3600, bmaj * ratio / 3600, pa)
-    rng = np.random.default_rng(seed)
-    data, rms = rng.normal(size=(64, 64)), rng.uniform(0.5, 2, (64, 64)).astype("f4")
-    image = image_of(data, sin_header(shape=(64, 64), beam=beam))
-    x, y = 31 + dx, 33 + dy
-    row = forced(image, x, y, rms).iloc[0]
-    assert row["flux_jy"] == pytest.approx(slow_flux(image, x, y, rms), rel=1e-4, abs=1e-5)
 
 
 def test_source_restored_by_wsclean_has_its_flux(tmp_path: Path) -> None:
@@ -154,6 +118,36 @@ def test_edges_blanks_and_the_other_side_of_the_sky() -> None:
     assert far["status"].tolist() == ["outside"]
     none = photometry.measure_fluxes(image, [], [], zeros, zeros + np.float32(1))
     assert len(none) == 0
+
+
+def test_a_position_that_is_none_is_a_row_that_says_so() -> None:
+    header, data = sin_header(), np.zeros((256, 256))
+    inject(data, header, 100.0, 120.0, 1.0)
+    image = image_of(data, header)
+    ra, dec = image.wcs.all_pix2world([100.0] * 4, [120.0] * 4, 0)
+    ra[1], dec[2], dec[3] = np.nan, np.nan, 94.0
+    zeros = np.zeros((256, 256), "f4")
+    table = photometry.measure_fluxes(image, ra, dec, zeros, zeros + np.float32(1e-3))
+    assert table["status"].tolist() == ["ok", *["no position"] * 3]
+    assert table["flux_jy"].isna().tolist() == [False, True, True, True]
+    assert table["flux_jy"][0] == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_faint_source_beside_a_bright_one_keeps_its_flux_and_noise() -> None:
+    """A neighbour of 3000 sigma at 2 to 6 BMAJ spoils neither background nor noise nor flux."""
+    header, rms = sin_header(shape=(700, 700)), 1e-3
+    data = beam_noise((700, 700), rms, 4.4, seed=4)
+    step = np.arange(4) * np.pi / 2
+    reach = BEAM.bmaj_deg * 1200 * np.array([2.0, 3.0, 4.0, 6.0])
+    x, y = 350 + reach * np.cos(step), 350 + reach * np.sin(step)
+    inject(data, header, np.r_[350, x], np.r_[350, y], np.r_[3.0, np.full(4, 0.02)])
+    image = image_of(data, header)
+    background, noise = background_and_rms(image.data, round(30 * BEAM.bmaj_deg * 1200))
+    ra, dec = image.wcs.all_pix2world(x, y, 0)
+    table = photometry.measure_fluxes(image, ra, dec, background, noise)
+    assert not table["blended"].any()
+    assert table["rms_jy"].to_numpy() == pytest.approx(rms, rel=0.1)
+    assert np.abs(table["flux_jy"] - 0.02).max() < 3.5 * rms
 
 
 def test_background_is_taken_out() -> None:

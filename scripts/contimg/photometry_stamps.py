@@ -1,0 +1,166 @@
+"""The beam's kernel, and the pixels around sources that weigh on their fluxes.
+
+The kernel is evaluated at the subpixel position in pixel coordinates, with the position angle
+counted from north at the image's centre: the synthesized beam is constant in the image plane,
+whatever the direction of north at its edges (which turns by 3 deg at 2 deg from the centre at dec
++54).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from contimg.fits import FWHM_PER_SIGMA, Image
+
+STAMP_BMAJ = 1.5
+"""Half-width of the pixels that weigh on a flux, in BMAJ: the kernel is 0.002 there."""
+
+_CHUNK_PIXELS = 200_000
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The restoring beam in pixels: K(d) = exp(-d Q d / 2) for an offset d = (x, y)."""
+
+    precision: NDArray[np.float64]
+    half_width: int
+    bmaj_pixels: float
+
+    @classmethod
+    def of(cls, image: Image) -> "Kernel":
+        """The kernel of an image's restoring beam."""
+        covariance = image.beam_covariance_pixels()
+        bmaj_pixels = FWHM_PER_SIGMA * float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
+        half_width = int(np.ceil(STAMP_BMAJ * bmaj_pixels - 1e-6))
+        return cls(np.linalg.inv(covariance).astype(float), half_width, bmaj_pixels)
+
+    @property
+    def area_pixels(self) -> float:
+        """Sum of K over pixels: the beam's solid angle."""
+        return float(2.0 * np.pi / np.sqrt(np.linalg.det(self.precision)))
+
+    def __call__(self, dx: NDArray, dy: NDArray, widened: float = 1.0) -> NDArray[np.float64]:
+        """K at offsets in pixels; `widened` by a factor in width."""
+        q = self.precision / widened**2
+        return np.exp(-0.5 * (q[0, 0] * dx**2 + q[1, 1] * dy**2) - q[0, 1] * dx * dy)
+
+    def stamps(self, x: NDArray, y: NDArray) -> NDArray[np.float64]:
+        """K of n sources on the pixels around each, (n, side, side); as `on_box`."""
+        half = self.half_width
+        offsets = np.arange(-half, half + 1, dtype=float)[None, :]
+        of_column, of_row = self._factors(x - np.rint(x), y - np.rint(y), offsets, offsets)
+        k = self._on_whole_pixels(half) * of_column[:, None, :]
+        k *= of_row[:, :, None]
+        return k
+
+    def on_box(self, x: NDArray, y: NDArray, box: tuple[slice, slice]) -> NDArray[np.float64]:
+        """K of n sources on the same rows and columns: (n, n_rows, n_columns).
+
+        Notes
+        -----
+        With f the position within its pixel and c whole numbers, K(c - f) = K(c) exp(c Q f) times
+        a constant, and the second factor splits into one of the column and one of the row: so
+        exponentials are taken of lines, and K on whole pixels once for all sources.
+        """
+        rows, columns = (np.arange(span.start, span.stop, dtype=float) for span in box)
+        column, row = np.rint(x), np.rint(y)
+        c, r = columns - column[:, None], rows - row[:, None]
+        of_column, of_row = self._factors(x - column, y - row, c, r)
+        reach = int(max(np.abs(c).max(), np.abs(r).max()))
+        whole = self._on_whole_pixels(reach)
+        k = of_row[:, :, None] * of_column[:, None, :]
+        for one, left, top in zip(k, c[:, 0], r[:, 0], strict=True):
+            i, j = int(left) + reach, int(top) + reach
+            one *= whole[j : j + len(rows), i : i + len(columns)]
+        return k
+
+    def noise_products(self, maps: NDArray) -> NDArray[np.float64]:
+        """Sum of a(p) K(p - q) b(q) over pixels p and q, for each two of n maps.
+
+        Parameters
+        ----------
+        maps : (n, ny, nx), 0 where there are no pixels.
+
+        Returns
+        -------
+        (n, n): the covariance of the maps' sums with noise of variance 1 that is correlated as K.
+        """
+        reach = 2 * self.half_width
+        shape = [scipy.fft.next_fast_len(n + reach, real=True) for n in maps.shape[1:]]
+        dy, dx = (scipy.fft.fftfreq(n, 1 / n) for n in shape)
+        power = scipy.fft.rfft2(self(dx[None, :], dy[:, None])).real
+        power[:, 1 : (shape[1] + 1) // 2] *= 2.0  # the half of the spectrum that is not kept
+        spectra = scipy.fft.rfft2(maps, shape).reshape(len(maps), -1)
+        products = (spectra * power.ravel()) @ spectra.conj().T
+        return products.real / np.prod(shape)
+
+    def _on_whole_pixels(self, reach: int) -> NDArray[np.float64]:
+        """K at whole pixels up to `reach` from the source: (2 reach + 1, 2 reach + 1)."""
+        line = np.arange(-reach, reach + 1, dtype=float)
+        return self(line[None, :], line[:, None])
+
+    def _factors(
+        self, fx: NDArray, fy: NDArray, columns: NDArray, rows: NDArray
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What K on whole pixels is multiplied by, (n, n_columns) and (n, n_rows)."""
+        q, fx, fy = self.precision, fx[:, None], fy[:, None]
+        of_column = np.exp(columns * (q[0, 0] * fx + q[0, 1] * fy) - 0.5 * q[0, 0] * fx**2)
+        of_row = np.exp(
+            rows * (q[1, 1] * fy + q[0, 1] * fx) - 0.5 * q[1, 1] * fy**2 - q[0, 1] * fx * fy
+        )
+        return of_column, of_row
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Square pixels around n sources, (n, side, side) each.
+
+    Attributes
+    ----------
+    dx, dy : (n, 1, side) and (n, side, 1) offsets from the source.
+    data : image - background, 0 where there is none.
+    weight : 1 / rms^2, 0 where there are no data.
+    """
+
+    dx: NDArray[np.float64]
+    dy: NDArray[np.float64]
+    data: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+def chunks_of(rows: NDArray[np.intp], kernel: Kernel) -> Iterator[NDArray[np.intp]]:
+    """Portions of `rows` whose stamps stay in a processor's cache."""
+    size = max(1, _CHUNK_PIXELS // (2 * kernel.half_width + 1) ** 2)
+    return (rows[i : i + size] for i in range(0, len(rows), size))
+
+
+def cut_stamps(x: NDArray, y: NDArray, half_width: int, clean: NDArray, rms: NDArray) -> Stamps:
+    """Cut the pixels around positions out of an image without background, and out of its noise."""
+    column, row = np.rint(x).astype(int), np.rint(y).astype(int)
+    data, noise = (_cut(array, column, row, half_width) for array in (clean, rms))
+    good = np.isfinite(data) & (noise > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.where(good, 1.0 / noise**2, 0.0)
+    data[~good] = 0.0
+    offsets = np.arange(-half_width, half_width + 1)
+    return Stamps(
+        dx=(column - x)[:, None, None] + offsets[None, None, :],
+        dy=(row - y)[:, None, None] + offsets[None, :, None],
+        data=data,
+        weight=weight,
+    )
+
+
+def _cut(array: NDArray, column: NDArray, row: NDArray, half: int) -> NDArray[np.float64]:
+    """(n, side, side) pixels around whole pixels; NaN beyond the array."""
+    side = 2 * half + 1
+    cut = np.full((len(column), side, side), np.nan)
+    for one, left, top in zip(cut, column - half, row - half, strict=True):
+        first_x, first_y = max(left, 0), max(top, 0)
+        part = array[first_y : max(top + side, 0), first_x : max(left + side, 0)]
+        y, x = first_y - top, first_x - left
+        one[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return cut
