@@ -11,12 +11,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from contimg.fits import Image
-from contimg.photometry_stamps import Kernel, chunks_of, cut_stamps
+from contimg.photometry_stamps import Kernel, chunks_of, cut_stamps, scaled
 
 BLEND_BMAJ = 1.5
 """Neighbours closer than this, in BMAJ, are fitted jointly."""
 
 _MIN_KERNEL_FRACTION = 0.5
+_MIN_EIGENVALUE = 1e-6
 _MAX_BLEND_VALUES = 20_000_000
 _FREE_FIT_SNR = 5.0
 _POSITION_ITERATIONS = 12
@@ -154,25 +155,25 @@ def _measure_alone(
     half = kernel.half_width
     stamps = cut_stamps(x, y, half, clean, rms)
     k = kernel.stamps(x, y)
-    used = stamps.weight > 0
+    used = stamps.root_weight > 0
     n_used = used.sum(axis=(1, 2))
     cut = n_used < used[0].size
     whole_power = np.einsum("nyx,nyx->n", k, k)
     power, middle = whole_power.copy(), np.empty(len(x))
     power[cut] = np.sum(k[cut] ** 2 * used[cut], axis=(1, 2))
     seen = used[:, half, half] & (power >= _MIN_KERNEL_FRACTION * whole_power)
-    weighted = k * stamps.weight
+    k *= stamps.root_weight
     with np.errstate(divide="ignore", invalid="ignore"):
-        norm = np.einsum("nyx,nyx->n", weighted, k)
-        flux = np.einsum("nyx,nyx->n", weighted, stamps.data) / norm
+        norm = np.einsum("nyx,nyx->n", k, k)
+        flux = np.einsum("nyx,nyx->n", k, stamps.data) / norm
         noise = np.sqrt(power / norm)
         middle[~cut] = (kernel.area_pixels / noise[~cut]) ** 2 / 3.0
         for i in np.flatnonzero(cut & seen):
-            middle[i] = kernel.noise_products(k[i, None] * np.sqrt(stamps.weight[i]))[0, 0]
+            middle[i] = kernel.noise_products(k[i, None])[0, 0]
         flux_err = np.sqrt(middle) / norm
-        residual = stamps.data - k * flux[:, None, None]
-        residual *= residual
-        chi2 = np.einsum("nyx,nyx->n", residual, stamps.weight) / n_used
+        k *= flux[:, None, None]
+        k -= stamps.data
+        chi2 = np.einsum("nyx,nyx->n", k, k) / n_used
     values = {"flux_jy": flux, "flux_err_jy": flux_err, "rms_jy": noise, "chi2": chi2}
     return {
         **{name: np.where(seen, value, np.nan) for name, value in values.items()},
@@ -201,33 +202,40 @@ def _measure_blend(
     Sources too close to be told apart share their flux (least norm).
     """
     box, own = _box_of(x, y, kernel.half_width, clean.shape)
-    side = 2 * kernel.half_width + 1
-    k = kernel.on_box(x, y, box)
-    data, sigma = clean[box].astype(float), rms[box].astype(float)
-    good = np.zeros(data.shape, dtype=bool)
+    data, root_weight = scaled(*(array[box].astype(float) for array in (clean, rms)))
+    seen = np.zeros(data.shape, dtype=bool)
     for stamp in own:
-        good[stamp] = True
-    good &= np.isfinite(data) & (sigma > 0)
-    data[~good], sigma[~good] = 0.0, np.inf
-    weight = 1.0 / sigma**2
+        seen[stamp] = True
+    root_weight *= seen
+    data *= seen
+    used = root_weight > 0
+    n_used = np.array([np.count_nonzero(used[stamp]) for stamp in own])
 
+    k = kernel.on_box(x, y, box)
+    k *= root_weight
     design = k.reshape(len(x), -1)
-    weighted = design * weight.ravel()
-    inverse = np.linalg.pinv(weighted @ design.T, rcond=1e-6, hermitian=True)
-    flux = inverse @ (weighted @ data.ravel())
-    if all(good[stamp].size == side**2 and good[stamp].all() for stamp in own):
+    inverse = _inverse(design @ design.T)
+    flux = inverse @ (design @ data.ravel())
+    if n_used.min() == (2 * kernel.half_width + 1) ** 2:
         correlated = kernel(x[:, None] - x, y[:, None] - y, widened=np.sqrt(3.0))
         middle = kernel.area_pixels**2 / 3.0 * correlated / np.outer(noise, noise)
     else:
-        middle = kernel.noise_products(k * np.sqrt(weight))
+        middle = kernel.noise_products(k)
     covariance = inverse @ middle @ inverse
-    squares = (data - (flux @ design).reshape(data.shape)) ** 2 * weight
+    squares = (data - (flux @ design).reshape(data.shape)) ** 2
     return {
         "flux_jy": flux,
         "flux_err_jy": np.sqrt(np.diag(covariance)),
-        "chi2": np.array([squares[stamp].sum() / good[stamp].sum() for stamp in own]),
+        "chi2": np.array([squares[stamp].sum() for stamp in own]) / n_used,
         "blended": np.ones(len(x), dtype=bool),
     }
+
+
+def _inverse(normal: NDArray) -> NDArray[np.float64]:
+    """Inverse of a normal matrix, without the combinations that it does not determine."""
+    values, vectors = np.linalg.eigh(normal)
+    known = values > _MIN_EIGENVALUE * values[-1]
+    return (vectors[:, known] / values[known]) @ vectors[:, known].T
 
 
 def _box_of(
@@ -261,19 +269,21 @@ def _fit_chunk(
         dx = stamps.dx - shift[:, 0, None, None]
         dy = stamps.dy - shift[:, 1, None, None]
         k = kernel(dx, dy)
+        k *= stamps.root_weight
         slope = flux[:, None, None] * k
         design = np.stack(
-            [slope * (q[0, 0] * dx + q[0, 1] * dy), slope * (q[0, 1] * dx + q[1, 1] * dy), k], -1
-        )
-        residual = stamps.data - slope
-        normal = np.einsum("nyxi,nyx,nyxj->nij", design, stamps.weight, design, optimize=True)
-        right = np.einsum("nyxi,nyx,nyx->ni", design, stamps.weight, residual, optimize=True)
-        update = (np.linalg.pinv(normal, hermitian=True) @ right[..., None])[..., 0]
+            [slope * (q[0, 0] * dx + q[0, 1] * dy), slope * (q[0, 1] * dx + q[1, 1] * dy), k], 1
+        ).reshape(len(start), 3, -1)
+        residual = (stamps.data - slope).reshape(len(start), -1, 1)
+        normal = design @ design.transpose(0, 2, 1)
+        update = (np.linalg.pinv(normal, hermitian=True) @ (design @ residual))[..., 0]
         # No step beyond a third of a beam: a bad start must not jump to another source.
         limit = kernel.bmaj_pixels / 3.0
         step = np.clip(update[:, :2], -limit, limit)
         shift += step
         flux += update[:, 2]
+        if np.abs(step).max() < _POSITION_TOLERANCE_PIXELS / 100:
+            break
     good = (np.abs(step).max(axis=1) < _POSITION_TOLERANCE_PIXELS) & (
         np.hypot(*shift.T) < kernel.bmaj_pixels / 2.0
     )

@@ -7,7 +7,7 @@ whatever the direction of north at its edges (which turns by 3 deg at 2 deg from
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.fft
@@ -28,6 +28,7 @@ class Kernel:
     precision: NDArray[np.float64]
     half_width: int
     bmaj_pixels: float
+    _tables: dict[tuple[int, ...], NDArray] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, image: Image) -> "Kernel":
@@ -69,7 +70,8 @@ class Kernel:
         column, row = np.rint(x), np.rint(y)
         c, r = columns - column[:, None], rows - row[:, None]
         of_column, of_row = self._factors(x - column, y - row, c, r)
-        reach = int(max(np.abs(c).max(), np.abs(r).max()))
+        farthest = int(max(np.abs(c).max(), np.abs(r).max()))
+        reach = -(-farthest // self.half_width) * self.half_width  # few sizes, made once each
         whole = self._on_whole_pixels(reach)
         k = of_row[:, :, None] * of_column[:, None, :]
         for one, left, top in zip(k, c[:, 0], r[:, 0], strict=True):
@@ -90,17 +92,25 @@ class Kernel:
         """
         reach = 2 * self.half_width
         shape = [scipy.fft.next_fast_len(n + reach, real=True) for n in maps.shape[1:]]
-        dy, dx = (scipy.fft.fftfreq(n, 1 / n) for n in shape)
-        power = scipy.fft.rfft2(self(dx[None, :], dy[:, None])).real
-        power[:, 1 : (shape[1] + 1) // 2] *= 2.0  # the half of the spectrum that is not kept
         spectra = scipy.fft.rfft2(maps, shape).reshape(len(maps), -1)
-        products = (spectra * power.ravel()) @ spectra.conj().T
+        products = (spectra * self._power_spectrum(*shape).ravel()) @ spectra.conj().T
         return products.real / np.prod(shape)
+
+    def _power_spectrum(self, ny: int, nx: int) -> NDArray[np.float64]:
+        """Transform of K, with twice the part whose mirror image `rfft2` leaves out."""
+        if (ny, nx) not in self._tables:
+            dy, dx = scipy.fft.fftfreq(ny, 1 / ny), scipy.fft.fftfreq(nx, 1 / nx)
+            power = scipy.fft.rfft2(self(dx[None, :], dy[:, None])).real
+            power[:, 1 : (nx + 1) // 2] *= 2.0
+            self._tables[ny, nx] = power
+        return self._tables[ny, nx]
 
     def _on_whole_pixels(self, reach: int) -> NDArray[np.float64]:
         """K at whole pixels up to `reach` from the source: (2 reach + 1, 2 reach + 1)."""
-        line = np.arange(-reach, reach + 1, dtype=float)
-        return self(line[None, :], line[:, None])
+        if (reach,) not in self._tables:
+            line = np.arange(-reach, reach + 1, dtype=float)
+            self._tables[(reach,)] = self(line[None, :], line[:, None])
+        return self._tables[(reach,)]
 
     def _factors(
         self, fx: NDArray, fy: NDArray, columns: NDArray, rows: NDArray
@@ -121,14 +131,14 @@ class Stamps:
     Attributes
     ----------
     dx, dy : (n, 1, side) and (n, side, 1) offsets from the source.
-    data : image - background, 0 where there is none.
-    weight : 1 / rms^2, 0 where there are no data.
+    root_weight : 1 / n, 0 where there are no data.
+    data : (image - background) / n, 0 where there are none.
     """
 
     dx: NDArray[np.float64]
     dy: NDArray[np.float64]
+    root_weight: NDArray[np.float64]
     data: NDArray[np.float64]
-    weight: NDArray[np.float64]
 
 
 def chunks_of(rows: NDArray[np.intp], kernel: Kernel) -> Iterator[NDArray[np.intp]]:
@@ -140,18 +150,23 @@ def chunks_of(rows: NDArray[np.intp], kernel: Kernel) -> Iterator[NDArray[np.int
 def cut_stamps(x: NDArray, y: NDArray, half_width: int, clean: NDArray, rms: NDArray) -> Stamps:
     """Cut the pixels around positions out of an image without background, and out of its noise."""
     column, row = np.rint(x).astype(int), np.rint(y).astype(int)
-    data, noise = (_cut(array, column, row, half_width) for array in (clean, rms))
-    good = np.isfinite(data) & (noise > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.where(good, 1.0 / noise**2, 0.0)
-    data[~good] = 0.0
+    data, root_weight = scaled(*(_cut(array, column, row, half_width) for array in (clean, rms)))
     offsets = np.arange(-half_width, half_width + 1)
     return Stamps(
         dx=(column - x)[:, None, None] + offsets[None, None, :],
         dy=(row - y)[:, None, None] + offsets[None, :, None],
+        root_weight=root_weight,
         data=data,
-        weight=weight,
     )
+
+
+def scaled(data: NDArray, rms: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Data in units of their noise n, and 1 / n; 0 where either is unknown. Overwrites both."""
+    bad = ~(np.isfinite(data) & (rms > 0))
+    data[bad], rms[bad] = 0.0, np.inf
+    np.reciprocal(rms, out=rms)
+    data *= rms
+    return data, rms
 
 
 def _cut(array: NDArray, column: NDArray, row: NDArray, half: int) -> NDArray[np.float64]:
