@@ -156,7 +156,7 @@ def _measure_alone(
     stamps = cut_stamps(x, y, half, clean, rms)
     k = kernel.stamps(x, y)
     used = stamps.root_weight > 0
-    n_used = used.sum(axis=(1, 2))
+    n_used = np.count_nonzero(used.reshape(len(x), -1), axis=1)
     cut = n_used < used[0].size
     whole_power = np.einsum("nyx,nyx->n", k, k)
     power, middle = whole_power.copy(), np.empty(len(x))
@@ -202,7 +202,7 @@ def _measure_blend(
     Sources too close to be told apart share their flux (least norm).
     """
     box, own = _box_of(x, y, kernel.half_width, clean.shape)
-    data, root_weight = scaled(*(array[box].astype(float) for array in (clean, rms)))
+    data, root_weight = scaled(*(array[box].astype(np.float32) for array in (clean, rms)))
     seen = np.zeros(data.shape, dtype=bool)
     for stamp in own:
         seen[stamp] = True

@@ -160,22 +160,31 @@ def cut_stamps(x: NDArray, y: NDArray, half_width: int, clean: NDArray, rms: NDA
     )
 
 
-def scaled(data: NDArray, rms: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scaled(
+    data: NDArray[np.float32], rms: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Data in units of their noise n, and 1 / n; 0 where either is unknown. Overwrites both."""
-    bad = ~(np.isfinite(data) & (rms > 0))
-    data[bad], rms[bad] = 0.0, np.inf
-    np.reciprocal(rms, out=rms)
+    np.reciprocal(rms, out=rms, where=rms != 0)
     data *= rms
-    return data, rms
+    good = np.isfinite(data) & (rms > 0)
+    if not good.all():
+        data[~good], rms[~good] = 0.0, 0.0
+    return data.astype(float), rms.astype(float)
 
 
-def _cut(array: NDArray, column: NDArray, row: NDArray, half: int) -> NDArray[np.float64]:
+def _cut(array: NDArray, column: NDArray, row: NDArray, half: int) -> NDArray[np.float32]:
     """(n, side, side) pixels around whole pixels; NaN beyond the array."""
     side = 2 * half + 1
-    cut = np.full((len(column), side, side), np.nan)
-    for one, left, top in zip(cut, column - half, row - half, strict=True):
-        first_x, first_y = max(left, 0), max(top, 0)
-        part = array[first_y : max(top + side, 0), first_x : max(left + side, 0)]
-        y, x = first_y - top, first_x - left
+    left, top = column - half, row - half
+    inside = (left >= 0) & (top >= 0)
+    inside &= (left + side <= array.shape[1]) & (top + side <= array.shape[0])
+    cut = np.empty((len(column), side, side), dtype=np.float32)
+    for one, x, y, whole in zip(cut, left.tolist(), top.tolist(), inside.tolist(), strict=True):
+        if whole:
+            one[:] = array[y : y + side, x : x + side]
+            continue
+        part = array[max(y, 0) : max(y + side, 0), max(x, 0) : max(x + side, 0)]
+        one[:] = np.nan
+        y, x = max(-y, 0), max(-x, 0)
         one[y : y + part.shape[0], x : x + part.shape[1]] = part
     return cut
