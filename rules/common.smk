@@ -208,5 +208,14 @@ def of_mosaics(wildcards):
     ]
 
 
+def photometry_of_mosaics(wildcards):
+    if not config["photometry"]["mosaics"]:
+        return []
+    return [
+        f"photometry/{wildcards.date}/{name}.mosaic.parquet"
+        for name in inventory.mosaics(wildcards.date)
+    ]
+
+
 def reports_of_all_dates(wildcards):
     return [f"report/{date}/index.html" for date in config["dates"] or inventory.dates()]

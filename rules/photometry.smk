@@ -1,5 +1,9 @@
-# Needs: images of a date and the catalogue.
-# Makes: photometry/DATE/GROUP.parquet and photometry/DATE/photometry.parquet.
+# Needs: images and mosaics of a date, and the catalogue.
+# Makes: photometry/DATE/GROUP.parquet and photometry/DATE/photometry.parquet, and
+# photometry/DATE/NAME.mosaic.parquet.
+
+# Whether a date's page needs the mosaics' photometry is nothing that a table depends on.
+PHOTOMETRY_OPTIONS = {key: value for key, value in config["photometry"].items() if key != "mosaics"}
 
 
 rule measure_photometry:
@@ -29,7 +33,7 @@ rule measure_photometry:
     params:
         group="{group}",
         date="{date}",
-        options=config["photometry"],
+        options=PHOTOMETRY_OPTIONS,
         min_response=config["beam"]["min_response"],
         code=code("measure_photometry"),
     message:
@@ -57,9 +61,38 @@ rule combine_photometry:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
-        options=config["photometry"],
+        options=PHOTOMETRY_OPTIONS,
         code=code("combine_photometry"),
     message:
         "Forced fluxes of {wildcards.date}"
     script:
         "../scripts/combine_photometry.py"
+
+
+rule measure_mosaic:
+    input:
+        mosaic="mosaics/{date}/{name}.mosaic.fits",
+        rms="mosaics/{date}/{name}.rms.fits",
+        statuses=for_mosaic("images/{date}/{group}.image.json"),
+        catalog="catalogs/master_sources.sqlite3",
+    output:
+        photometry="photometry/{date}/{name}.mosaic.parquet",
+    log:
+        "logs/{date}/measure_mosaic/{name}.log",
+    benchmark:
+        "benchmarks/{date}/measure_mosaic/{name}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(20),
+    params:
+        name="{name}",
+        date="{date}",
+        options=PHOTOMETRY_OPTIONS,
+        code=code("measure_mosaic"),
+    message:
+        "Forced fluxes in the mosaic {wildcards.name} of {wildcards.date}"
+    script:
+        "../scripts/measure_mosaic.py"

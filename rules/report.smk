@@ -17,6 +17,7 @@ rule report_date:
         statuses=for_date("images/{date}/{group}.image.json", inventory.groups),
         photometry="photometry/{date}/photometry.parquet",
         mosaics=of_mosaics,
+        mosaic_photometry=photometry_of_mosaics,
         catalog="catalogs/master_sources.sqlite3",
     output:
         page="report/{date}/index.html",

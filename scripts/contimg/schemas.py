@@ -47,21 +47,26 @@ PHOTOMETRY: Schema = (
     RA,
     DEC,
     Column("date", "string", "", "UTC date of the group"),
-    Column("group", "string", "", "group of integrations that the image was made of"),
+    Column("group", "string", "", "group of integrations that the image was made of; the mosaic"),
     MJD,
     Column("flux_jy", "float64", "Jy", "forced flux, primary beam corrected; may be negative"),
     Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy from the local noise"),
     Column("rms_jy", "float64", "Jy", "local noise at the position, primary beam corrected"),
     Column("chi2", "float64", "", "reduced chi-squared of the point-source fit"),
-    Column("pb", "float64", "", "primary-beam response at the position"),
+    Column("pb", "float64", "", "primary-beam response at the position; 1 in a mosaic"),
     Column("snr", "float64", "", "flux_jy / flux_err_jy"),
     Column("blended", "bool", "", "fitted jointly with a neighbour"),
-    Column("edge", "bool", "", "too near the image's edge or the beam's"),
-    Column("status", "string", "", "ok, or why the row has no usable flux"),
+    Column("edge", "bool", "", "pixels that weigh on the flux are outside the image or blank"),
+    Column("status", "string", "", "ok, edge, nan, outside or no position; ok is what is used"),
     Column("image_digest", "string", "", "digest of the image's pixels"),
     FREQ,
     SUBBAND,
 )
+
+FORCED_FLUXES: Schema = tuple(
+    column for column in PHOTOMETRY if column.name not in ("date", "group", "mjd")
+)
+"""Of positions from a table on an image from anywhere: `scripts/measure_positions.py`."""
 
 LIGHTCURVES: Schema = (
     SOURCE_ID,

@@ -42,6 +42,7 @@ def test_a_dry_run_on_fresh_raw_files_shows_the_whole_plan(
     assert planned == {
         "index_date": 1, "build_catalog": 1, "choose_calibration": 1, "combine_photometry": 1,
         "list_transits": 1, "report_date": 1, "build_mosaic": len(index["mosaics"]),
+        "measure_mosaic": len(index["mosaics"]),
         **dict.fromkeys(["predict_model", "solve_bandpass", "solve_gains"], n_solved),
         **dict.fromkeys(
             ["convert_group", "flag_group", "measure_flags", "apply_calibration", "image_group",

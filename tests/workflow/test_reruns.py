@@ -14,7 +14,7 @@ from workflow import checkout, copy_for_dry_runs, plan, planned_rules, status
 
 REPORTS = [f"report/{date}/index.html" for date in DATES]
 AFTER_IMAGING = {"weigh_image", "image_group", "correct_primary_beam", "measure_photometry",
-                 "combine_photometry", "build_mosaic", "report_date"}  # fmt: skip
+                 "combine_photometry", "build_mosaic", "measure_mosaic", "report_date"}  # fmt: skip
 
 
 def edited(path: Path, old: str, new: str) -> None:
@@ -82,7 +82,8 @@ def test_a_change_of_the_photometry_reruns_it_and_what_follows(
     edited(library, function[0], function[0] + "    unused = 1\n")
     planned = planned_rules(observation, REPORTS[0], root=clone, configs=configs_of(clone))
     assert set(planned) == {
-        "measure_photometry", "combine_photometry", "build_mosaic", "report_date",
+        "measure_photometry", "combine_photometry", "build_mosaic", "measure_mosaic",
+        "report_date",
     }  # fmt: skip
 
 
