@@ -98,10 +98,12 @@ def read_image(path: Path, require_beam: bool = True) -> Image:
             f"{path}: shape {shape} found, one image expected; write channels to separate files"
         )
     names = ("BMAJ", "BMIN", "BPA")
-    if require_beam and any(name not in header for name in names):
+    missing = [name for name in names if name not in header]
+    if require_beam and missing:
         raise ValueError(
-            f"{path}: no restoring beam (BMAJ, BMIN, BPA) in the header; give a restored image, "
-            "or the residual or PSF of the same run"
+            f"{path}: no restoring beam found: {', '.join(missing)} not in the header, BMAJ, BMIN "
+            "and BPA (degrees) expected; give a restored image, or the residual or PSF of the same "
+            "run, or write them to the header"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)  # it adds MJD-OBS to DATE-OBS

@@ -60,7 +60,7 @@ def measure_fluxes(
     several times too small.
     """
     kernel = Kernel.of(image)
-    x, y, known = _pixel_positions(image, ra_deg, dec_deg)
+    x, y, known = pixel_positions(image, ra_deg, dec_deg)
     columns = _empty_columns(x, y, known)
     clean = image.data - background
     for chunk in chunks_of(np.flatnonzero(_is_inside(x, y, image.data.shape)), kernel):
@@ -119,10 +119,13 @@ def fit_free_positions(
     )
 
 
-def _pixel_positions(
+def pixel_positions(
     image: Image, ra_deg: ArrayLike, dec_deg: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Pixel positions, and which are positions on the sky at all (NaN otherwise)."""
+    """Pixels of positions, counted from 0, and which of them are positions on the sky at all.
+
+    NaN where a position is not finite or off the sphere, or where the projection does not show it.
+    """
     ra = np.atleast_1d(np.asarray(ra_deg, dtype=float))
     dec = np.atleast_1d(np.asarray(dec_deg, dtype=float))
     known = np.isfinite(ra) & (np.abs(dec) <= 90.0)

@@ -13,7 +13,7 @@ from contimg.catalog import read_sources
 from contimg.fits import Image, pixel_digest
 from contimg.flux_check import failed_limits
 from contimg.noise import background_and_rms
-from contimg.photometry import measure_fluxes
+from contimg.photometry import measure_fluxes, pixel_positions
 
 _FLUXES = ["flux_jy", "flux_err_jy", "rms_jy"]
 
@@ -86,8 +86,9 @@ def sources_in_mosaic(mosaic: Image, catalog: Path, min_jy: float) -> pd.DataFra
 
 def response_at(response: Image, sources: pd.DataFrame) -> NDArray[np.float64]:
     """The beam's response at positions (ra_deg, dec_deg), 0 outside its image."""
-    x, y = response.wcs.all_world2pix(sources["ra_deg"], sources["dec_deg"], 0)
-    return map_coordinates(response.data, [y, x], order=1, cval=0.0).astype(float)
+    x, y, known = pixel_positions(response, sources["ra_deg"], sources["dec_deg"])
+    at = np.where(known, [y, x], -1e6)
+    return map_coordinates(response.data, at, order=1, cval=0.0).astype(float)
 
 
 def failed_flux_checks(

@@ -1,0 +1,146 @@
+"""Forced fluxes at positions of one's own, on any FITS image."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from contimg.fits import Image, read_image
+from contimg.photometry_tables import fluxes_of, local_noise_of, response_at
+from contimg.schemas import FORCED_FLUXES
+from contimg.script import run
+from contimg.status import Rejected, written_whole
+from contimg.tables import check_schema, read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+
+def main(
+    *,
+    image: Path,
+    positions: Path,
+    output: Path,
+    rms: Path | None = None,
+    pb: Path | None = None,
+    blend_beams: float = 1.5,
+    background_box_beams: float = 30.0,
+) -> None:
+    """Measure the flux of a point source at each position of a table, on one FITS image.
+
+    A row a position, in the order given, non-detections and negative fluxes too; status says
+    which have no flux: outside (of the image), nan (blank there), no position (NaN).
+
+    image: FITS image in Jy/beam with BMAJ, BMIN and BPA: of this workflow or another telescope
+    positions: CSV or parquet with ra_deg, dec_deg (ICRS) and, optionally, source_id; without
+        it the rows are numbered from 1
+    output: parquet, or CSV when it is so named
+    rms: FITS image of the local noise; without it the noise is measured in the image
+    pb: FITS image of the primary beam, to correct for it
+    blend_beams: neighbours closer than so many BMAJ are fitted jointly
+    background_box_beams: side of the boxes for background and noise, in BMAJ
+    """
+    try:
+        sources = read_positions(positions)
+        restored = read_sky_image(image)
+        noise = None if rms is None else like(rms, restored)
+        response = None if pb is None else like(pb, restored)
+    except (ValueError, OSError) as error:
+        raise Rejected(str(error)) from error
+    background, measured_noise = local_noise_of(restored, background_box_beams)
+    sources["pb"] = 1.0 if response is None else response_at(response, sources)
+    sources.loc[~(sources["pb"] > 0), "pb"] = np.nan
+    table = fluxes_of(
+        restored,
+        measured_noise if noise is None else noise.data,
+        background,
+        sources,
+        blend_beams,
+    )
+    if output.suffix == ".csv":
+        with written_whole(output) as temporary:
+            columns = [column.name for column in check_schema(table, FORCED_FLUXES, output)]
+            table[columns].to_csv(temporary, index=False)
+    else:
+        write_table(output, table, FORCED_FLUXES, {"options": {"blend_beams": blend_beams}})
+    counts = ", ".join(f"{n} {name}" for name, n in table["status"].value_counts().items())
+    logger.info("%d positions: %s", len(table), counts)
+
+
+def read_positions(path: Path) -> pd.DataFrame:
+    """Return source_id, ra_deg and dec_deg of a table.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing or holds no numbers, or when an id stands twice.
+    """
+    table, _ = read_table(path)
+    for name in ("ra_deg", "dec_deg"):
+        if name not in table:
+            raise ValueError(
+                f"{path}: columns {', '.join(map(str, table.columns))} found, ra_deg and dec_deg "
+                "expected; rename those that hold the positions"
+            )
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        wrong = table[name][numbers.isna() & table[name].notna()]
+        if len(wrong):
+            raise ValueError(
+                f"{path}: {name} {wrong.iloc[0]!r} found in row {wrong.index[0] + 1}, degrees "
+                "expected; convert it"
+            )
+        table[name] = numbers.astype(float)
+    if "source_id" not in table:
+        table["source_id"] = np.arange(1, len(table) + 1)
+    table["source_id"] = table["source_id"].astype(str)
+    twice = table["source_id"][table["source_id"].duplicated(keep=False)]
+    if len(twice):
+        rows = ", ".join(str(row + 1) for row in twice.index[twice == twice.iloc[0]])
+        raise ValueError(
+            f"{path}: source_id {twice.iloc[0]} found in rows {rows}, each once expected; "
+            "rename or remove the others"
+        )
+    return table[["source_id", "ra_deg", "dec_deg"]]
+
+
+def read_sky_image(path: Path) -> Image:
+    """Return an image that point sources can be measured in.
+
+    Raises
+    ------
+    ValueError
+        When it has no restoring beam, or no sky coordinates.
+    """
+    found = read_image(path)
+    if not min(found.beam.bmaj_deg, found.beam.bmin_deg) > 0:
+        raise ValueError(
+            f"{path}: restoring beam of {found.beam.bmaj_deg:g} x {found.beam.bmin_deg:g} deg "
+            "found, positive BMAJ and BMIN expected; write them to the header"
+        )
+    if not found.wcs.has_celestial:
+        raise ValueError(
+            f"{path}: no right ascension and declination found among the axes, CTYPE1 and CTYPE2 "
+            "of the sky expected; give an image with sky coordinates"
+        )
+    return found
+
+
+def like(path: Path, restored: Image) -> Image:
+    """Return an image of the same pixels as another.
+
+    Raises
+    ------
+    ValueError
+        When it is of another shape.
+    """
+    found = read_image(path, require_beam=False)
+    if found.data.shape != restored.data.shape:
+        raise ValueError(
+            f"{path}: {found.data.shape} pixels found, {restored.data.shape} expected as in the "
+            "image; make it from this image"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    run(main)
