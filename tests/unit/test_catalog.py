@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build_catalog import main
-from contimg.catalog import (
-    CatalogOptions,
-    build_sources,
-    read_references,
-    read_sources,
-    read_survey,
-    write_catalog,
-)
+from contimg.catalog import CatalogOptions, build_sources, read_sources, write_catalog
+from contimg.surveys import read_survey
 
 SURVEYS = Path(__file__).parents[2] / "config" / "surveys"
 NVSS = {
@@ -96,14 +90,15 @@ def test_brightest_source_of_the_strip(catalog):
 
 
 def test_surveys_agree_where_all_see_a_compact_source(catalog):
-    good = read_references(catalog)
+    good = read_sources(catalog, view="good_references")
     assert len(good) > 30
     assert np.median(good.s_first / good.s_nvss) == pytest.approx(1.0, abs=0.05)
     assert np.median(good.alpha) == pytest.approx(-0.75, abs=0.15)
 
 
 def test_references_keep_to_their_definition(catalog):
-    good, final = read_references(catalog), read_references(catalog, "final_references")
+    good = read_sources(catalog, view="good_references")
+    final = read_sources(catalog, view="final_references")
     assert good.snr_nvss.min() >= 50 and final.snr_nvss.min() >= 80
     assert good.alpha.between(-1.2, 0.2, inclusive="neither").all()
     assert not good.resolved_flag.any() and not good.confusion_flag.any()
@@ -111,9 +106,9 @@ def test_references_keep_to_their_definition(catalog):
 
 
 def test_final_references_are_those_of_the_stable_list_where_one_is_given(tmp_path, catalog):
-    two = list(read_references(catalog, "final_references").source_id[:2])
+    two = list(read_sources(catalog, view="final_references").source_id[:2])
     path = build(tmp_path / "c.sqlite3", stable_ids=[*two, "J000000.0+000000"], materialise=True)
-    assert list(read_references(path, "final_references").source_id) == two
+    assert list(read_sources(path, view="final_references").source_id) == two
     with sqlite3.connect(path) as database:
         assert database.execute("SELECT count(*) FROM final_references_table").fetchone() == (2,)
     database.close()
