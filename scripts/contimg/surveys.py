@@ -185,7 +185,7 @@ def _numbers(
 ) -> NDArray[np.float64]:
     """Return a column in degrees (positions), Jy or arcsec."""
     if role in ("ra_deg", "dec_deg") and values.dtype.kind in "OSU":
-        return _sexagesimal_deg(values, 15.0 if role == "ra_deg" else 1.0)
+        return sexagesimal_deg(values, hours=role == "ra_deg")
     try:
         numbers = np.asarray(values, dtype=float)
     except ValueError as error:
@@ -233,13 +233,22 @@ def _kind(role: str) -> str:
     return "flux" if role in FLUXES else "size" if role in SIZES else "position"
 
 
-def _sexagesimal_deg(values: NDArray[Any], unit_deg: float) -> NDArray[np.float64]:
-    """Turn "hh mm ss.s" or "+dd:mm:ss" (or decimal degrees as text) into degrees."""
+def sexagesimal_deg(values: Any, *, hours: bool = False) -> NDArray[np.float64]:
+    """Turn text into degrees: "hh mm ss.s" (with `hours`), "+dd:mm:ss", or decimal degrees.
+
+    Parameters
+    ----------
+    values : (N,) str or bytes.
+
+    Returns
+    -------
+    degrees : (N,) NaN where the text is neither.
+    """
     text = pd.Series(values, dtype=object).map(lambda v: v.decode() if isinstance(v, bytes) else v)
     parts = text.astype(str).str.extract(_SEXAGESIMAL)
-    degrees = parts[1].astype(float) + parts[2].astype(float) / 60 + parts[3].astype(float) / 3600
-    sexagesimal = degrees * unit_deg * np.where(parts[0] == "-", -1.0, 1.0)
-    return sexagesimal.fillna(pd.to_numeric(text, errors="coerce")).to_numpy(dtype=float)
+    units = parts[1].astype(float) + parts[2].astype(float) / 60 + parts[3].astype(float) / 3600
+    degrees = units * (15.0 if hours else 1.0) * np.where(parts[0] == "-", -1.0, 1.0)
+    return degrees.fillna(pd.to_numeric(text, errors="coerce")).to_numpy(dtype=float)
 
 
 def _is_limit(values: NDArray[Any]) -> NDArray[np.bool_]:
