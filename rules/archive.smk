@@ -76,3 +76,27 @@ rule find_ese_candidates:
         "Candidate extreme scattering events"
     script:
         "../scripts/find_ese_candidates.py"
+
+
+rule match_candidates:
+    input:
+        candidates="variability/ese_candidates.parquet",
+    output:
+        output="variability/external.parquet",
+    log:
+        "logs/match_candidates.log",
+    benchmark:
+        "benchmarks/match_candidates.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+    params:
+        options=config["catalog"]["external"],
+        code=code("match_candidates"),
+    message:
+        "What other catalogues know of the candidates"
+    script:
+        "../scripts/match_candidates.py"

@@ -3,6 +3,7 @@
 
 
 SURVEYS = [survey["file"] for survey in config["catalog"]["surveys"]]
+MATCHING = {key: value for key, value in config["catalog"].items() if key != "external"}
 
 
 rule build_catalog:
@@ -22,7 +23,7 @@ rule build_catalog:
         runtime=growing(60),
     params:
         surveys=paths_of(SURVEYS),
-        options=config["catalog"],
+        options=MATCHING,
         code=code("build_catalog", files=SURVEYS),
     message:
         "Source catalogue from {params.surveys}"

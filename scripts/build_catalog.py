@@ -5,23 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from contimg.catalog import (
-    CatalogOptions,
-    build_sources,
-    drop_duplicates,
-    read_survey,
-    write_catalog,
-)
+from contimg.catalog import CatalogOptions, build_sources, write_catalog
+from contimg.crossmatch import drop_duplicates
 from contimg.script import run
+from contimg.surveys import Survey, read_survey
 from contimg.tables import options_from
 
 logger = logging.getLogger(__name__)
 
 
 def main(*, surveys: list[Path], options: dict, catalog: Path) -> None:
-    """Match NVSS with FIRST and VLASS and write the catalogue as SQLite.
+    """Match NVSS with the other surveys and write the catalogue as SQLite.
 
-    surveys: the surveys' CSV files, in the order of options' surveys
+    surveys: the surveys' tables (FITS, VOTable or CSV), in the order of options' surveys
     options: the config's catalog block: surveys (name, file, columns, ...) and thresholds
     catalog: output, master_sources.sqlite3
     """
@@ -32,14 +28,15 @@ def main(*, surveys: list[Path], options: dict, catalog: Path) -> None:
             f"survey files {[path.name for path in surveys]} are not those of the config, "
             f"{expected}; give them in that order"
         )
-    tables: dict[str, list[pd.DataFrame]] = {}
-    inputs: dict[Path, int] = {}
-    for path, block in zip(surveys, settings.surveys, strict=True):
-        rows = read_survey(path, block)
-        tables.setdefault(block["name"], []).append(rows)
-        inputs[path] = len(rows)
-    if "nvss" not in tables:
+    if not any(block["name"] == "nvss" for block in settings.surveys):
         raise ValueError("no survey named nvss in the config's catalog block; add one")
+    inputs: list[Survey] = []
+    for path, block in zip(surveys, settings.surveys, strict=True):
+        inputs.append(read_survey(path, block))
+        logger.info("%s: %s, %d rows", path, inputs[-1].release, len(inputs[-1].rows))
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for survey in inputs:
+        tables.setdefault(survey.name, []).append(survey.rows)
     joined = {
         name: drop_duplicates(parts, settings.duplicate_radius_arcsec)
         for name, parts in tables.items()

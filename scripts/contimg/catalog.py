@@ -1,25 +1,28 @@
-"""The master catalogue: NVSS sources with their FIRST and VLASS counterparts, as SQLite.
+"""The master catalogue: NVSS sources with their counterparts in other surveys, as SQLite.
 
 Columns of `sources` (fluxes in Jy, though the existing pipeline's names carry no unit):
 
 - `s_nvss`: the NVSS flux that forced photometry is compared with: the peak for unresolved
   sources, peak x (major x minor) / beam^2 for those that NVSS resolves; `snr_nvss`: peak / rms.
-- `s_first`, `s_vlass`: sum of the components within `match_radius_arcsec`, NULL where the survey
-  has none there.
-- `alpha`: spectral index between NVSS and VLASS, S ~ nu^alpha, NULL without a VLASS flux.
+- `s_first`, `s_vlass`, `s_racs`, `s_tgss`: sum of the components within `match_radius_arcsec`,
+  NULL where the survey has none there.
+- `alpha`: spectral index between NVSS and VLASS, S ~ nu^alpha, NULL without a VLASS flux;
+  `alpha_tgss`: the same between TGSS and NVSS.
 - `resolved_flag`: NVSS's fitted major axis exceeds the beam by more than `resolved_sigma`
-  standard errors and by more than `resolved_excess`, or FIRST's deconvolved major axis exceeds
-  `resolved_size_arcsec`. A survey row without sizes gives 0.
+  standard errors and by more than `resolved_excess`; or FIRST's deconvolved major axis, or the
+  extent that FIRST's or VLASS's integrated flux over its peak tells, exceeds
+  `resolved_size_arcsec`. A survey that does not say gives 0.
 - `confusion_flag`: another NVSS source, or a FIRST or VLASS component beyond the match radius,
   within `confusion_radius_arcsec` has more than `confusion_fraction` of the source's flux.
 
-The thresholds of the two views live in `meta`, where the views read them.
+The thresholds of the two views live in `meta`, where the views read them. Cones are searched by
+the index `sources_sky` on declination zone and RA.
 """
 
 import hashlib
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,24 +31,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from contimg.crossmatch import confused, counterparts, nvss_resolved
 from contimg.source_names import unique_source_names
 from contimg.status import written_whole
+from contimg.surveys import Survey
 from contimg.version import workflow_version
 
-ARCSEC = math.pi / 180 / 3600
-TO_JY = {"Jy": 1.0, "mJy": 1e-3, "uJy": 1e-6}
-TO_ARCSEC = {"arcsec": 1.0, "arcmin": 60.0, "deg": 3600.0}
+FLOATS = (
+    "ra_deg", "dec_deg", "s_nvss", "snr_nvss", "s_first", "s_vlass", "alpha",
+    "s_racs", "s_tgss", "alpha_tgss",
+)  # fmt: skip
 COLUMN_TYPES = {  # told, because an empty or all-NULL column has no type of its own
     "source_id": object,
-    **dict.fromkeys(
-        ("ra_deg", "dec_deg", "s_nvss", "snr_nvss", "s_first", "s_vlass", "alpha"), float
-    ),
+    **dict.fromkeys(FLOATS, float),
     "resolved_flag": int,
     "confusion_flag": int,
 }
-VIEWS = ("good_references", "final_references")
+VIEWS = ("sources", "good_references", "final_references")
+ZONES_PER_DEG = 2
+ZONE = f"CAST((dec_deg + 90) * {ZONES_PER_DEG} AS INTEGER)"
+"""SQL of a row's declination zone: with RA the index that cones are searched by."""
+WIDEST_BY_ZONES_DEG = 20.0  # a wider cone is a good part of the sky: all of its belt is read
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class CatalogOptions:
     confusion_fraction: float = 0.1
     nvss_freq_hz: float = 1.4e9
     vlass_freq_hz: float = 3.0e9
+    racs_freq_hz: float = 887.5e6
+    tgss_freq_hz: float = 147.5e6
     good_min_snr: float = 50.0
     final_min_snr: float = 80.0
     min_alpha: float = -1.2
@@ -70,96 +79,41 @@ class CatalogOptions:
     materialise: bool = False
 
 
-def read_survey(path: Path, survey: Mapping[str, Any]) -> pd.DataFrame:
-    """Read one survey's CSV by its config block.
-
-    Parameters
-    ----------
-    path : the file.
-    survey : `columns` names the file's columns for ra_deg, dec_deg, flux and, where there are
-        any, rms, major, minor, size (deconvolved major axis) and flux_if_zero (used where flux
-        is 0, as in VLASS's empty islands); `unit` of the fluxes and `size_unit` of the sizes are
-        in the same block. Beside it: `default_rms_jy`, `beam_arcsec` (of a survey with fitted
-        sizes), `flux_scale`, and `keep`, a mapping of column to accepted values.
-
-    Returns
-    -------
-    rows : ra_deg, dec_deg, flux_jy, rms_jy, major_arcsec, minor_arcsec, size_arcsec and
-        beam_arcsec; NaN where the survey does not say.
-
-    Raises
-    ------
-    ValueError
-        When a column is missing or a position is off the sky.
-    """
-    table = pd.read_csv(path)
-    names = dict(survey["columns"])
-    unit = TO_JY[names.pop("unit")] * float(survey.get("flux_scale", 1.0))
-    size_unit = TO_ARCSEC[names.pop("size_unit", "arcsec")]
-    wanted = [*names.values(), *survey.get("keep", {})]
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise ValueError(
-            f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}; "
-            f"correct the columns of survey {survey['name']} in the config"
-        )
-    for name, accepted in survey.get("keep", {}).items():
-        table = table[table[name].isin(accepted)]
-
-    def column(key: str, scale: float = 1.0) -> NDArray[np.float64]:
-        if key not in names:
-            return np.full(len(table), np.nan)
-        return table[names[key]].to_numpy(dtype=float) * scale
-
-    flux_jy = column("flux", unit)
-    if "flux_if_zero" in names:
-        flux_jy = np.where(flux_jy == 0, column("flux_if_zero", unit), flux_jy)
-    rms_jy = column("rms", unit)
-    rows = pd.DataFrame(
-        {
-            "ra_deg": column("ra_deg") % 360.0,
-            "dec_deg": column("dec_deg"),
-            "flux_jy": flux_jy,
-            "rms_jy": np.where(np.isnan(rms_jy), survey.get("default_rms_jy", np.nan), rms_jy),
-            "major_arcsec": column("major", size_unit),
-            "minor_arcsec": column("minor", size_unit),
-            "size_arcsec": column("size", size_unit),
-            "beam_arcsec": np.full(len(table), float(survey.get("beam_arcsec", np.nan))),
-        }
-    )
-    bad = ~(np.isfinite(rows.ra_deg) & (rows.dec_deg.abs() <= 90) & np.isfinite(rows.flux_jy))
-    if bad.any():
-        raise ValueError(
-            f"{path}: {bad.sum()} rows without a sky position or a flux, the first at data row "
-            f"{int(np.flatnonzero(bad)[0]) + 1}; remove them from the file"
-        )
-    return rows
-
-
 def build_sources(surveys: Mapping[str, pd.DataFrame], options: CatalogOptions) -> pd.DataFrame:
     """Match the surveys' rows into one table of sources.
 
     Parameters
     ----------
-    surveys : rows by survey name, as `read_survey` gives them; `nvss` must be there, `first`
-        and `vlass` may.
+    surveys : rows by survey name, as `read_survey` gives them; `nvss` must be there; `first`,
+        `vlass`, `racs` and `tgss` may.
 
     Returns
     -------
-    sources : the columns of the `sources` table, sorted by RA, then dec.
+    sources : the columns of the `sources` table, sorted by RA, then dec. It does not depend on
+        the order of the surveys' rows.
     """
-    nvss = surveys["nvss"].sort_values(["ra_deg", "dec_deg"], ignore_index=True)
-    empty = nvss.iloc[:0]
-    first, vlass = surveys.get("first", empty), surveys.get("vlass", empty)
-    resolved = nvss_resolved(nvss, options)
+    ordered = {
+        name: rows.sort_values(["ra_deg", "dec_deg", "flux_jy"], ignore_index=True)
+        for name, rows in surveys.items()
+    }
+    nvss = ordered["nvss"]
+    resolved = nvss_resolved(nvss, options.resolved_sigma, options.resolved_excess)
     area = nvss.major_arcsec * nvss.minor_arcsec / nvss.beam_arcsec**2
     s_nvss = np.where(resolved, nvss.flux_jy * np.maximum(area, 1.0), nvss.flux_jy)
-    s_first, first_size = _matched(nvss, first, options.match_radius_arcsec)
-    s_vlass, _ = _matched(nvss, vlass, options.match_radius_arcsec)
-    octave = math.log(options.vlass_freq_hz / options.nvss_freq_hz)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        alpha = np.log(s_vlass / s_nvss) / octave
-    resolved |= first_size > options.resolved_size_arcsec
+    first, vlass, racs, tgss = (
+        counterparts(nvss, ordered.get(name, nvss.iloc[:0]), options.match_radius_arcsec)
+        for name in ("first", "vlass", "racs", "tgss")
+    )
+    sizes = (first.size_arcsec, first.extent_arcsec, vlass.extent_arcsec)
+    resolved |= np.maximum.reduce(sizes) > options.resolved_size_arcsec
+    confused_flag = confused(
+        nvss,
+        s_nvss,
+        [ordered[name] for name in ("first", "vlass") if name in ordered],
+        options.confusion_radius_arcsec,
+        options.match_radius_arcsec,
+        options.confusion_fraction,
+    )
     return pd.DataFrame(
         {
             "source_id": unique_source_names(nvss.ra_deg, nvss.dec_deg),
@@ -167,60 +121,67 @@ def build_sources(surveys: Mapping[str, pd.DataFrame], options: CatalogOptions) 
             "dec_deg": nvss.dec_deg,
             "s_nvss": s_nvss,
             "snr_nvss": nvss.flux_jy / nvss.rms_jy,
-            "s_first": s_first,
-            "s_vlass": s_vlass,
-            "alpha": np.where(np.isfinite(alpha), alpha, np.nan),
+            "s_first": first.flux_jy,
+            "s_vlass": vlass.flux_jy,
+            "alpha": spectral_index(
+                s_nvss, vlass.flux_jy, options.nvss_freq_hz, options.vlass_freq_hz
+            ),
             "resolved_flag": resolved.astype(int),
-            "confusion_flag": _confused(nvss, (first, vlass), s_nvss, options).astype(int),
+            "confusion_flag": confused_flag.astype(int),
+            "s_racs": racs.flux_jy,
+            "s_tgss": tgss.flux_jy,
+            "alpha_tgss": spectral_index(
+                s_nvss, tgss.flux_jy, options.nvss_freq_hz, options.tgss_freq_hz
+            ),
         }
     )
 
 
-def nvss_resolved(nvss: pd.DataFrame, options: CatalogOptions) -> NDArray[np.bool_]:
-    """Whether NVSS's fitted major axis is significantly larger than its beam.
-
-    The standard error of a fitted axis is theta sqrt(2) / S/N (Condon 1997, PASP 109, 166,
-    for a source matched to the beam).
-    """
-    snr = nvss.flux_jy / nvss.rms_jy
-    error = nvss.beam_arcsec * math.sqrt(2) / snr
-    margin = np.maximum(options.resolved_sigma * error, options.resolved_excess * nvss.beam_arcsec)
-    return (nvss.major_arcsec > nvss.beam_arcsec + margin).to_numpy(dtype=bool)
-
-
-def drop_duplicates(tables: Sequence[pd.DataFrame], radius_arcsec: float) -> pd.DataFrame:
-    """Join the files of one survey; a later file's row near an earlier file's is dropped."""
-    joined = tables[0]
-    for table in tables[1:]:
-        near = _neighbours(table, joined, radius_arcsec)
-        joined = pd.concat([joined, table[[not found for found in near]]], ignore_index=True)
-    return joined
+def spectral_index(
+    flux_jy: NDArray[np.float64],
+    other_jy: NDArray[np.float64],
+    freq_hz: float,
+    other_hz: float,
+) -> NDArray[np.float64]:
+    """Return alpha of S ~ nu^alpha from two fluxes; NaN where either is missing or not positive."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alpha = np.log(other_jy / flux_jy) / math.log(other_hz / freq_hz)
+    return np.where(np.isfinite(alpha), alpha, np.nan)
 
 
 def write_catalog(
-    path: Path, sources: pd.DataFrame, options: CatalogOptions, inputs: Mapping[Path, int]
+    path: Path,
+    sources: pd.DataFrame,
+    options: CatalogOptions,
+    inputs: Iterable[Survey] = (),
 ) -> None:
     """Write `master_sources.sqlite3`, whole or not at all.
 
     Parameters
     ----------
-    inputs : number of rows read of each input file.
+    sources : as `build_sources` gives them; a column that is missing is NULL.
+    inputs : the surveys' files that went in.
     """
     meta = {
         "workflow_version": workflow_version(),
         "n_sources": str(len(sources)),
         **{name: repr(value) for name, value in vars(options).items() if name != "surveys"},
+        **_provenance(inputs),
     }
-    for file, rows in inputs.items():
-        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
-        meta[f"input {file.name}"] = f"{rows} rows, sha256 {checksum}"
+    rows = sources.reindex(columns=list(COLUMN_TYPES))
+    zone = np.floor((rows.dec_deg + 90) * ZONES_PER_DEG)
+    rows = rows.iloc[np.lexsort((rows.ra_deg, zone))]  # neighbours on the sky, and in the file
     with written_whole(path) as temporary, closing(sqlite3.connect(temporary)) as database:
         database.executescript(_SCHEMA)
-        values = sources.astype(object).where(sources.notna(), None)
-        database.executemany(
-            "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            values.itertuples(index=False, name=None),
+        values = (
+            column.astype(object).where(column.notna(), None).tolist() for _, column in rows.items()
         )
+        marks = ", ".join("?" * len(COLUMN_TYPES))
+        database.executemany(
+            f"INSERT INTO sources ({', '.join(COLUMN_TYPES)}) VALUES ({marks})",
+            zip(*values, strict=True),
+        )
+        database.execute(f"CREATE INDEX sources_sky ON sources({ZONE}, ra_deg)")
         database.executemany("INSERT INTO meta VALUES (?, ?)", sorted(meta.items()))
         stable = [(source_id,) for source_id in sorted(set(options.stable_ids))]
         database.executemany("INSERT INTO stable_ids VALUES (?)", stable)
@@ -238,6 +199,7 @@ def read_sources(
     dec_deg: float | None = None,
     radius_deg: float = 180.0,
     min_jy: float = 0.0,
+    view: str = "sources",
 ) -> pd.DataFrame:
     """Return the catalogue's sources within a cone, ordered by source_id.
 
@@ -247,6 +209,7 @@ def read_sources(
     ra_deg, dec_deg : centre, ICRS degrees; the whole catalogue when None.
     radius_deg : radius of the cone.
     min_jy : smallest s_nvss.
+    view : sources, good_references or final_references.
 
     Returns
     -------
@@ -257,24 +220,34 @@ def read_sources(
     ValueError
         When the file is missing or is not a catalogue.
     """
-    margin = radius_deg + 1e-6
-    low, high = (-91.0, 91.0) if dec_deg is None else (dec_deg - margin, dec_deg + margin)
-    sources = _query(
-        path,
-        "SELECT * FROM sources WHERE dec_deg BETWEEN ? AND ? AND s_nvss >= ? ORDER BY source_id",
-        (low, high, min_jy),
-    )
+    if view not in VIEWS:
+        raise ValueError(f"no view {view} of the catalogue; expected one of {', '.join(VIEWS)}")
     if ra_deg is None or dec_deg is None:
-        return sources
+        query = f"SELECT * FROM {view} WHERE s_nvss >= ? ORDER BY source_id"
+        return _query(path, query, (min_jy,))
+    where, values = _around(ra_deg % 360.0, dec_deg, radius_deg + 1e-6)
+    query = f"SELECT * FROM {view} WHERE ({where}) AND s_nvss >= ? ORDER BY source_id"
+    sources = _query(path, query, (*values, min_jy))
     separation = separation_deg(ra_deg, dec_deg, sources.ra_deg, sources.dec_deg)
     near = sources.assign(separation_deg=separation)
     return near[near.separation_deg <= radius_deg].reset_index(drop=True)
 
 
-def read_references(path: Path, view: str = "good_references") -> pd.DataFrame:
-    """Return the sources of one of the catalogue's views, ordered by source_id."""
-    queries = {name: f"SELECT * FROM {name} ORDER BY source_id" for name in VIEWS}
-    return _query(path, queries[view], ())
+def read_named_sources(path: Path, source_ids: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of some sources, ordered by source_id; ids that are not there give none."""
+    wanted = sorted(set(source_ids))
+    parts = [
+        _query(
+            path,
+            f"SELECT * FROM sources WHERE source_id IN ({', '.join('?' * len(some))}) "
+            f"ORDER BY source_id",
+            tuple(some),
+        )
+        for some in (wanted[start : start + 10_000] for start in range(0, len(wanted), 10_000))
+    ]
+    return pd.concat(
+        parts or [_query(path, "SELECT * FROM sources LIMIT 0", ())], ignore_index=True
+    )
 
 
 def separation_deg(
@@ -293,7 +266,52 @@ def unit_vectors(ra_deg: Any, dec_deg: Any) -> NDArray[np.float64]:
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 
 
-def _query(path: Path, query: str, values: tuple[float, ...]) -> pd.DataFrame:
+def _around(ra_deg: float, dec_deg: float, radius_deg: float) -> tuple[str, tuple[float, ...]]:
+    """Return an SQL condition that holds for every row in a cone, and for few others.
+
+    The cone reaches asin(sin(radius) / cos(dec)) to either side in RA, and around a pole that it
+    contains all the way.
+    """
+    low, high = dec_deg - radius_deg, dec_deg + radius_deg
+    belt, values = "dec_deg BETWEEN ? AND ?", (low, high)
+    if radius_deg > WIDEST_BY_ZONES_DEG:
+        return belt, values
+    first, last = (
+        math.floor((min(max(edge, -90.0), 90.0) + 90) * ZONES_PER_DEG) for edge in (low, high)
+    )
+    zones = ", ".join(str(zone) for zone in range(first, last + 1))
+    belt = f"{ZONE} IN ({zones}) AND {belt}"
+    if low <= -90 or high >= 90:
+        return belt, values
+    ratio = math.sin(math.radians(radius_deg)) / math.cos(math.radians(dec_deg))
+    half = math.degrees(math.asin(min(ratio, 1.0))) + 1e-6
+    west, east = ra_deg - half, ra_deg + half
+    ranges = [(west, east)]
+    if west < 0:
+        ranges = [(0.0, east), (west + 360, 360.0)]
+    elif east > 360:
+        ranges = [(west, 360.0), (0.0, east - 360)]
+    parts = [f"{belt} AND ra_deg BETWEEN ? AND ?" for _ in ranges]
+    return " OR ".join(parts), tuple(v for pair in ranges for v in (*values, *pair))
+
+
+def _provenance(inputs: Iterable[Survey]) -> dict[str, str]:
+    """Return the entries of `meta` that tell of the files: rows, SHA-256, survey and form."""
+    told: dict[str, str] = {}
+    for survey in inputs:
+        with survey.path.open("rb") as stream:
+            checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+        used = "" if len(survey.rows) == survey.n_rows else f" of {survey.n_rows}"
+        text = f"{len(survey.rows)}{used} rows, sha256 {checksum}, {survey.name}, {survey.release}"
+        key, number = f"input {survey.path.name}", 1
+        while told.get(key, text) != text:  # another file of the same name
+            number += 1
+            key = f"input {survey.path.name} ({number})"
+        told[key] = text
+    return told
+
+
+def _query(path: Path, query: str, values: tuple[Any, ...]) -> pd.DataFrame:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such catalogue; make it with the rule build_catalog")
     with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)) as database:
@@ -306,58 +324,12 @@ def _query(path: Path, query: str, values: tuple[float, ...]) -> pd.DataFrame:
     return rows.astype({name: COLUMN_TYPES[name] for name in rows if name in COLUMN_TYPES})
 
 
-def _neighbours(rows: pd.DataFrame, others: pd.DataFrame, radius_arcsec: float) -> list[list[int]]:
-    """Return, for each row, the indices of the others within a radius."""
-    if others.empty or rows.empty:
-        return [[] for _ in range(len(rows))]
-    chord = 2 * math.sin(radius_arcsec * ARCSEC / 2)
-    tree = cKDTree(unit_vectors(others.ra_deg, others.dec_deg))
-    found = tree.query_ball_point(
-        unit_vectors(rows.ra_deg, rows.dec_deg), chord, return_sorted=True
-    )
-    return [list(indices) for indices in found]
-
-
-def _matched(
-    sources: pd.DataFrame, survey: pd.DataFrame, radius_arcsec: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the summed flux (Jy) and largest size (arcsec) of the components at each source."""
-    near = _neighbours(sources, survey, radius_arcsec)
-    flux, size = survey.flux_jy.to_numpy(), survey.size_arcsec.fillna(0.0).to_numpy()
-    return (
-        np.array([math.fsum(flux[found]) if found else np.nan for found in near]),
-        np.array([size[found].max() if found else 0.0 for found in near]),
-    )
-
-
-def _confused(
-    nvss: pd.DataFrame,
-    others: Sequence[pd.DataFrame],
-    s_nvss: NDArray[np.float64],
-    options: CatalogOptions,
-) -> NDArray[np.bool_]:
-    """Whether another source near each one has a noticeable fraction of its flux."""
-    confused = np.zeros(len(nvss), dtype=bool)
-    limit = options.confusion_fraction * s_nvss
-    for index, found in enumerate(_neighbours(nvss, nvss, options.confusion_radius_arcsec)):
-        flux = s_nvss[[other for other in found if other != index]]
-        confused[index] = bool(np.any(flux > limit[index]))
-    for survey in others:
-        wide = _neighbours(nvss, survey, options.confusion_radius_arcsec)
-        own = _neighbours(nvss, survey, options.match_radius_arcsec)
-        flux = survey.flux_jy.to_numpy()
-        for index, found in enumerate(wide):
-            outside = sorted(set(found) - set(own[index]))
-            confused[index] |= bool(np.any(flux[outside] > limit[index]))
-    return confused
-
-
 _SCHEMA = """
 CREATE TABLE sources (
     source_id TEXT PRIMARY KEY, ra_deg REAL NOT NULL, dec_deg REAL NOT NULL,
     s_nvss REAL NOT NULL, snr_nvss REAL, s_first REAL, s_vlass REAL, alpha REAL,
-    resolved_flag INTEGER NOT NULL, confusion_flag INTEGER NOT NULL);
-CREATE INDEX sources_dec ON sources(dec_deg);
+    resolved_flag INTEGER NOT NULL, confusion_flag INTEGER NOT NULL,
+    s_racs REAL, s_tgss REAL, alpha_tgss REAL);
 CREATE TABLE stable_ids (source_id TEXT PRIMARY KEY);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """

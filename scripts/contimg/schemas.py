@@ -188,3 +188,24 @@ ESE_CANDIDATES: Schema = (
         optional=True,
     ),
 )
+
+EXTERNAL_MATCHES: Schema = (
+    SOURCE_ID,
+    RA,
+    DEC,
+    Column("service", "string", "", "simbad, ned or gaia"),
+    Column(
+        "status",
+        "string",
+        "",
+        "matched, none (nothing within the radius), or unreachable (no answer: see reason)",
+    ),
+    Column("name", "string", "", "the service's name of the object; empty without a match"),
+    Column("object_type", "string", "", "the service's type of the object; empty: not told"),
+    Column("match_ra_deg", "float64", "deg", "ICRS right ascension of the object"),
+    Column("match_dec_deg", "float64", "deg", "ICRS declination of the object"),
+    Column("separation_arcsec", "float64", "arcsec", "from the source's catalogue position"),
+    Column("magnitude", "float64", "mag", "Gaia's mean G magnitude"),
+    Column("redshift", "float64", "", "NED's heliocentric redshift"),
+    Column("reason", "string", "", "why there is no answer; empty with one"),
+)

@@ -1,6 +1,12 @@
-"""Names of sources: `JHHMMSS.s+DDMMSS`, cut (not rounded) from the position as the IAU asks."""
+"""Names of sources: `JHHMMSS.s+DDMMSS`, cut (not rounded) from the position as the IAU asks.
 
-from collections.abc import Sequence
+Of sources that share a name each gets a letter, which its own position alone decides: where it
+is in the cell of 0.1 s by 1 arcsec that the name stands for. So a name never passes from one
+source to another, whatever rows a catalogue has besides, and in whatever order. A source that
+had its cell for itself gets its letter when another comes into the cell.
+"""
+
+from collections import Counter
 from string import ascii_lowercase
 
 import numpy as np
@@ -9,6 +15,8 @@ from numpy.typing import ArrayLike
 # Positions come as decimal degrees: 15 arcsec x 1e-6 lies far below any catalogue's last digit
 # and keeps a value such as 12h00m00.1s from being cut to 12h00m00.0s.
 _ROUNDING_GUARD = 1e-6
+_PARTS = 5  # of a cell in each coordinate: 25 letters
+_MAX_LETTERS = 5  # the parts of parts are then 0.5 mas by 0.3 mas
 
 
 def source_name(ra_deg: float, dec_deg: float) -> str:
@@ -30,8 +38,8 @@ def source_name(ra_deg: float, dec_deg: float) -> str:
     """
     if not (np.isfinite(ra_deg) and abs(dec_deg) <= 90):
         raise ValueError(f"no source name for RA {ra_deg}, dec {dec_deg}: not a sky position")
-    tenths = int(np.floor((ra_deg % 360.0) / 15 * 36000 + _ROUNDING_GUARD)) % 864000
-    arcsec = int(np.floor(abs(dec_deg) * 3600 + _ROUNDING_GUARD))
+    tenths_of_s, whole_arcsec = _in_cells(ra_deg, dec_deg)
+    tenths, arcsec = int(tenths_of_s) % 864000, int(whole_arcsec)
     hours, minutes, seconds = tenths // 36000, tenths // 600 % 60, tenths % 600
     sign = "-" if dec_deg < 0 else "+"
     return (
@@ -41,7 +49,7 @@ def source_name(ra_deg: float, dec_deg: float) -> str:
 
 
 def unique_source_names(ra_deg: ArrayLike, dec_deg: ArrayLike) -> list[str]:
-    """Return one name a source; those that share a name get a, b, ... by RA, then dec.
+    """Return one name a source; those that share a name get letters, each by its own position.
 
     Parameters
     ----------
@@ -54,7 +62,7 @@ def unique_source_names(ra_deg: ArrayLike, dec_deg: ArrayLike) -> list[str]:
     Raises
     ------
     ValueError
-        When two sources have the same position, or more than 26 share a name.
+        When two sources have the same position.
     """
     positions = list(
         zip(
@@ -66,17 +74,26 @@ def unique_source_names(ra_deg: ArrayLike, dec_deg: ArrayLike) -> list[str]:
     if len(set(positions)) != len(positions):
         raise ValueError("two sources have exactly the same position; remove the duplicate row")
     names = [source_name(ra, dec) for ra, dec in positions]
-    sharing: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        sharing.setdefault(name, []).append(index)
-    for name, indices in sharing.items():
-        if len(indices) > 1:
-            _add_suffixes(names, name, sorted(indices, key=positions.__getitem__))
-    return names
+    for depth in range(_MAX_LETTERS):
+        count = Counter(names)
+        shared = [index for index, name in enumerate(names) if count[name] > 1]
+        for index in shared:
+            names[index] += _letter(*positions[index], depth)
+        if not shared:
+            return names
+    raise ValueError(
+        f"sources {names[shared[0]]} and another are less than a milliarcsecond apart; is one "
+        f"catalogue read twice?"
+    )
 
 
-def _add_suffixes(names: list[str], name: str, indices: Sequence[int]) -> None:
-    if len(indices) > len(ascii_lowercase):
-        raise ValueError(f"{len(indices)} sources are called {name}; is one catalogue read twice?")
-    for letter, index in zip(ascii_lowercase, indices, strict=False):
-        names[index] = name + letter
+def _in_cells(ra_deg: float, dec_deg: float) -> tuple[float, float]:
+    """Return a position in tenths of a second of RA and in arcsec from the equator."""
+    tenths = (ra_deg % 360.0) / 15 * 36000 + _ROUNDING_GUARD
+    return tenths, abs(dec_deg) * 3600 + _ROUNDING_GUARD
+
+
+def _letter(ra_deg: float, dec_deg: float, depth: int) -> str:
+    """Return the letter of a position's part of its cell, or (depth 1, ...) of that part's part."""
+    x, y = (int(value % 1 * _PARTS ** (depth + 1)) % _PARTS for value in _in_cells(ra_deg, dec_deg))
+    return ascii_lowercase[y * _PARTS + x]

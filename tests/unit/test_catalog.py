@@ -1,5 +1,6 @@
 """The master catalogue is the sky that the surveys saw."""
 
+import hashlib
 import sqlite3
 from pathlib import Path
 
@@ -10,15 +11,10 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import contimg.catalog as catalog_module
 from build_catalog import main
-from contimg.catalog import (
-    CatalogOptions,
-    build_sources,
-    read_references,
-    read_sources,
-    read_survey,
-    write_catalog,
-)
+from contimg.catalog import CatalogOptions, build_sources, read_sources, write_catalog
+from contimg.surveys import read_survey
 
 SURVEYS = Path(__file__).parents[2] / "config" / "surveys"
 NVSS = {
@@ -96,14 +92,15 @@ def test_brightest_source_of_the_strip(catalog):
 
 
 def test_surveys_agree_where_all_see_a_compact_source(catalog):
-    good = read_references(catalog)
+    good = read_sources(catalog, view="good_references")
     assert len(good) > 30
     assert np.median(good.s_first / good.s_nvss) == pytest.approx(1.0, abs=0.05)
     assert np.median(good.alpha) == pytest.approx(-0.75, abs=0.15)
 
 
 def test_references_keep_to_their_definition(catalog):
-    good, final = read_references(catalog), read_references(catalog, "final_references")
+    good = read_sources(catalog, view="good_references")
+    final = read_sources(catalog, view="final_references")
     assert good.snr_nvss.min() >= 50 and final.snr_nvss.min() >= 80
     assert good.alpha.between(-1.2, 0.2, inclusive="neither").all()
     assert not good.resolved_flag.any() and not good.confusion_flag.any()
@@ -111,9 +108,9 @@ def test_references_keep_to_their_definition(catalog):
 
 
 def test_final_references_are_those_of_the_stable_list_where_one_is_given(tmp_path, catalog):
-    two = list(read_references(catalog, "final_references").source_id[:2])
+    two = list(read_sources(catalog, view="final_references").source_id[:2])
     path = build(tmp_path / "c.sqlite3", stable_ids=[*two, "J000000.0+000000"], materialise=True)
-    assert list(read_references(path, "final_references").source_id) == two
+    assert list(read_sources(path, view="final_references").source_id) == two
     with sqlite3.connect(path) as database:
         assert database.execute("SELECT count(*) FROM final_references_table").fetchone() == (2,)
     database.close()
@@ -188,6 +185,46 @@ def test_cone_search_finds_what_astropy_finds(tmp_path_factory, ra_deg, dec_deg,
     assert set(found.source_id) & set(sources.source_id[clear]) == expected
 
 
+@pytest.fixture(scope="module")
+def whole_sky(tmp_path_factory):
+    """A catalogue with 3000 sources anywhere, and 300 each near RA 0 and at the poles."""
+    rng = np.random.default_rng(3)
+    ra = [rng.uniform(0, 360, 3000), rng.uniform(-3, 3, 300), *rng.uniform(0, 360, (2, 300))]
+    dec = [np.degrees(np.arcsin(rng.uniform(-1, 1, 3000))), rng.uniform(-3, 3, 300)]
+    dec += [rng.uniform(86, 90, 300), rng.uniform(-90, -86, 300)]
+    nvss = made_up(np.column_stack([np.concatenate(ra), np.concatenate(dec)]), 0.1)
+    path = tmp_path_factory.mktemp("sky") / "c.sqlite3"
+    write_catalog(path, build_sources({"nvss": nvss}, CatalogOptions()), CatalogOptions())
+    return path
+
+
+@pytest.mark.parametrize("radius_deg", [0.7, 2.0, 25.0, 180.0])
+@pytest.mark.parametrize(
+    ("ra_deg", "dec_deg"),
+    [(0, 0), (359.9, 1), (-0.1, 1), (0.1, -2), (30, 90), (200, 88.5), (359, -90), (5, -87.9)],
+)
+def test_cones_across_ra_zero_and_around_the_poles(whole_sky, ra_deg, dec_deg, radius_deg):
+    sources = read_sources(whole_sky)
+    positions = SkyCoord(sources.ra_deg, sources.dec_deg, unit="deg")
+    separation = positions.separation(SkyCoord(ra_deg, dec_deg, unit="deg")).deg
+    found = read_sources(whole_sky, ra_deg, dec_deg, radius_deg)
+    assert len(found) > 0
+    assert list(found.source_id) == list(sources.source_id[separation <= radius_deg])
+    np.testing.assert_allclose(
+        found.separation_deg, separation[separation <= radius_deg], atol=1e-9
+    )
+
+
+def test_a_cone_search_reads_its_own_part_of_the_catalogue(whole_sky):
+    """SQLite is asked how it would search: by the index, with zone and RA."""
+    with sqlite3.connect(whole_sky) as database:
+        where, values = catalog_module._around(359.9, 40.0, 2.0)
+        query = f"EXPLAIN QUERY PLAN SELECT * FROM good_references WHERE {where}"
+        asked = [row[3] for row in database.execute(query, values) if "sources" in row[3]]
+    database.close()
+    assert asked and all("USING INDEX sources_sky (<expr>=? AND ra_deg>?" in way for way in asked)
+
+
 def test_cone_search_keeps_to_the_flux_limit(catalog):
     bright = read_sources(catalog, 227.5, 46.5, 1.0, 0.05)
     assert len(bright) and bright.s_nvss.min() >= 0.05
@@ -198,6 +235,49 @@ def test_missing_column_says_which_file_and_what_to_do():
     block = {**FIRST, "columns": {**FIRST["columns"], "flux": "flux_mjy"}}
     with pytest.raises(ValueError, match=r"first.*no column flux_mjy.*correct the columns"):
         read_survey(SURVEYS / FIRST["file"], block)
+
+
+def test_a_view_that_is_not_there_is_told(catalog):
+    with pytest.raises(ValueError, match=r"no view references .* expected one of sources, good_"):
+        read_sources(catalog, 227, 47, 1, view="references")
+
+
+def test_extent_by_the_flux_over_the_peak_is_resolved():
+    """FIRST's beam is 5.4 arcsec: total over peak of 1 + (12/5.4)^2 is a size of 12 arcsec."""
+    ratio = 1 + (np.array([8.0, 12.0]) / 5.4) ** 2
+    nvss, places = made_up([(10, 30), (20, 30)], [0.1, 0.1]), [(10, 30), (20, 30)]
+    first = made_up(places, 0.1, peak_jy=0.1 / ratio, beam_arcsec=5.4)
+    assert build_sources(
+        {"nvss": nvss, "first": first}, CatalogOptions()
+    ).resolved_flag.tolist() == [0, 1]
+    unknown = first.assign(peak_jy=np.nan)
+    assert not build_sources({"nvss": nvss, "first": unknown}, CatalogOptions()).resolved_flag.any()
+
+
+def test_a_double_within_the_match_radius_is_as_large_as_its_parts_are_apart():
+    pair = made_up([(10, 30), (10, 30 + 6 / 3600)], 0.05, peak_jy=0.01, beam_arcsec=5.4)
+    sources = build_sources({"nvss": made_up([(10, 30)], [0.1]), "first": pair}, CatalogOptions())
+    assert sources.resolved_flag.tolist() == [1] and sources.s_first.tolist() == [0.1]
+
+
+def test_files_of_one_name_are_both_recorded(tmp_path):
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "c.csv").write_text(f"ra,dec,s\n{10 + number},20,5\n")
+    columns = {"ra_deg": "ra", "dec_deg": "dec", "flux": "s", "unit": "mJy"}
+    blocks = [{"name": "nvss", "file": f"{name}/c.csv", "columns": columns} for name in ("a", "b")]
+    main(
+        surveys=[tmp_path / block["file"] for block in blocks],
+        options={"surveys": blocks},
+        catalog=tmp_path / "c.sqlite3",
+    )
+    with sqlite3.connect(tmp_path / "c.sqlite3") as database:
+        inputs = dict(database.execute("SELECT * FROM meta WHERE key LIKE 'input%'"))
+    database.close()
+    assert set(inputs) == {"input c.csv", "input c.csv (2)"}
+    for name, key in zip(("a", "b"), sorted(inputs), strict=True):
+        checksum = hashlib.sha256((tmp_path / name / "c.csv").read_bytes()).hexdigest()
+        assert inputs[key] == f"1 rows, sha256 {checksum}, nvss, columns as configured"
 
 
 def test_files_in_another_order_than_the_config_are_refused(tmp_path):
