@@ -32,6 +32,8 @@ rule normalise_lightcurves:
 rule measure_variability:
     input:
         lightcurves="variability/lightcurves.parquet",
+        ese_search="variability/ese_search.parquet",
+        ese_false_alarms="variability/ese_false_alarms.parquet",
     output:
         output="variability/variability.parquet",
     log:
