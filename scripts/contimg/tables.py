@@ -5,6 +5,7 @@ digest of the values, the columns' units and descriptions, and what the writer a
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -38,6 +39,8 @@ def write_table(
     df: pd.DataFrame,
     columns: Schema,
     metadata: Mapping[str, Any] | None = None,
+    *,
+    by_source: bool = False,
 ) -> None:
     """Write a table to parquet, whole or not at all.
 
@@ -48,14 +51,18 @@ def write_table(
     columns : the schema; an optional column may be missing.
     metadata : further JSON-able entries of the file metadata. `status` is "ok" and `reason`
         "" unless they are given here; `options` is stored with its digest, `config_digest`.
+    by_source : the rows are in the order of source_id, and go into the file in groups so small
+        that `read_table` finds those of one source without reading the others.
 
     Raises
     ------
     ValueError
-        When a column is missing, unknown or of another type.
+        When a column is missing, unknown or of another type, or rows are in another order.
     """
     present = check_schema(df, columns, path)
     ordered = df[[column.name for column in present]]
+    if by_source and not ordered["source_id"].is_monotonic_increasing:
+        raise ValueError(f"{path}: rows are not in the order of source_id; sort them")
     content: dict[str, Any] = {"status": "ok", "reason": "", **(metadata or {})}
     content["workflow_version"] = workflow_version()
     if "options" in content:
@@ -68,7 +75,18 @@ def write_table(
     schema = pa.schema([_arrow_field(column) for column in present], {METADATA_KEY: text.encode()})
     arrays = [pa.array(ordered[column.name], schema.field(column.name).type) for column in present]
     with written_whole(Path(path)) as temporary:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary)
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        rows_per_group = rows_of_a_group(len(df)) if by_source else None
+        pq.write_table(table, temporary, row_group_size=rows_per_group)
+
+
+def rows_of_a_group(n_rows: int) -> int:
+    """Return how many rows make a row group of a file in which single sources are looked up.
+
+    A look-up reads one group, about 60 bytes a row, and the statistics of all groups, about 1500
+    bytes a group: both are the same at sqrt(25 n_rows).
+    """
+    return max(1000, math.isqrt(25 * n_rows))
 
 
 def write_rejected_table(
@@ -80,7 +98,7 @@ def write_rejected_table(
 
 
 def read_table(
-    path: Path, columns: Sequence[str] | None = None
+    path: Path, columns: Sequence[str] | None = None, source_ids: Sequence[str] | None = None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read a table and its metadata.
 
@@ -88,6 +106,8 @@ def read_table(
     ----------
     path : a parquet or CSV file, of this workflow or of another telescope's.
     columns : names to read, all when None.
+    source_ids : read the rows of these sources, all when None. Of a table that was written
+        `by_source` only the groups of rows are read in which they are.
 
     Returns
     -------
@@ -103,9 +123,13 @@ def read_table(
     path = Path(path)
     names = None if columns is None else list(columns)
     if path.suffix == ".csv":
-        return pd.read_csv(path, usecols=names, dtype={"source_id": str}), _no_metadata()
+        rows = pd.read_csv(path, usecols=names, dtype={"source_id": str})
+        if source_ids is not None:
+            rows = rows[rows["source_id"].isin(source_ids)].reset_index(drop=True)
+        return rows, _no_metadata()
+    wanted = None if source_ids is None else [("source_id", "in", list(source_ids))]
     try:
-        table = pq.read_table(path, columns=names)
+        table = pq.read_table(path, columns=names, filters=wanted)
     except pa.ArrowInvalid as error:
         raise ValueError(
             f"{path}: not a readable parquet table ({error}); remove it and make it again"
