@@ -1,5 +1,6 @@
 """Names of sources: `JHHMMSS.s+DDMMSS`, cut (not rounded) from the position as the IAU asks."""
 
+import re
 from collections.abc import Sequence
 from string import ascii_lowercase
 
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike
 # Positions come as decimal degrees: 15 arcsec x 1e-6 lies far below any catalogue's last digit
 # and keeps a value such as 12h00m00.1s from being cut to 12h00m00.0s.
 _ROUNDING_GUARD = 1e-6
+
+_NAME = re.compile(r"J(\d\d)([0-5]\d)([0-5]\d\.\d)([+-])(\d\d)([0-5]\d)([0-5]\d)[a-z]?")
 
 
 def source_name(ra_deg: float, dec_deg: float) -> str:
@@ -80,3 +83,19 @@ def _add_suffixes(names: list[str], name: str, indices: Sequence[int]) -> None:
         raise ValueError(f"{len(indices)} sources are called {name}; is one catalogue read twice?")
     for letter, index in zip(ascii_lowercase, indices, strict=False):
         names[index] = name + letter
+
+
+def position_of(name: str) -> tuple[float, float] | None:
+    """Return the ICRS position, degrees, that a source's name tells: to 1 arcsec; None without.
+
+    Names are cut, so the position is the middle of what was cut off.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    hours, minutes, seconds, sign, degrees, arcmin, arcsec = found.groups()
+    ra_deg = 15 * (int(hours) + int(minutes) / 60 + (float(seconds) + 0.05) / 3600)
+    dec_deg = int(degrees) + int(arcmin) / 60 + (int(arcsec) + 0.5) / 3600
+    if ra_deg >= 360 or dec_deg > 90:
+        return None
+    return ra_deg, -dec_deg if sign == "-" else dec_deg

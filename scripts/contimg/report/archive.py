@@ -11,6 +11,7 @@ from contimg.report import archive_figures as figures
 from contimg.report.pages import Picture, Plot
 from contimg.report.text import number, plural
 from contimg.schemas import WHOLE_BAND
+from contimg.source_events import baseline_jy, events_of
 from contimg.tables import subband_of, whole_band
 
 
@@ -73,36 +74,24 @@ def curve_of(
 ) -> Curve:
     """Draw a source's light curve, its baseline, and the dips that make it a candidate.
 
-    The baseline is the median of the good normalised fluxes outside the dips. A candidate's
-    light curves of subband images are drawn too, where there are any.
+    A candidate's light curves of subband images are drawn too, where there are any.
     """
-    dips = candidates[candidates["source_id"] == source_id].sort_values("rank")
-    events = [(float(dip.centre_mjd), float(dip.fwhm_days)) for dip in dips.itertuples()]
+    events = events_of(candidates[candidates["source_id"] == source_id])
     curve = whole_band(every_band)
-    bands = dict(iter(every_band.groupby(subband_of(every_band)))) if events else {}
-    subbands = [
-        (float(rows["freq_hz"].iloc[0]), baseline_jy(rows, events), rows)
-        for subband, rows in sorted(bands.items())
-        if subband != WHOLE_BAND
-    ]
+    bands = every_band.groupby(subband_of(every_band)) if events else ()
+    subbands = {
+        float(rows["freq_hz"].iloc[0]): rows for subband, rows in bands if subband != WHOLE_BAND
+    }
     known = variability[variability["source_id"] == source_id].to_dict("records")
     return Curve(
         source_id=source_id,
-        rank=int(dips["rank"].iloc[0]) if len(dips) else None,
+        rank=events[0].rank if events else None,
         figures=known[0] if known else {},
         picture=Picture(
             figures.lightcurve_plot(curve, baseline_jy(curve, events), events, subbands),
             f"Light curve of {source_id}",
         ),
     )
-
-
-def baseline_jy(curve: pd.DataFrame, events: Sequence[tuple[float, float]]) -> float:
-    """Median of the good normalised fluxes outside the dips."""
-    outside = (curve["status"] == "ok") & np.isfinite(curve["norm_flux_jy"])
-    for centre_mjd, fwhm_days in events:
-        outside &= (curve["mjd"] - centre_mjd).abs() > fwhm_days
-    return float(curve.loc[outside, "norm_flux_jy"].median())
 
 
 def gains_plot(lightcurves: pd.DataFrame) -> Plot | None:

@@ -1,0 +1,219 @@
+"""Looking at one source: what is read, what is said, and what is drawn."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_images import sin_header
+
+from contimg import Source
+from contimg.codedigest import closure
+from contimg.cutouts import common_stretch, read_cutout
+from contimg.fits import write_image, write_rejected_image
+from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES, PHOTOMETRY
+from contimg.source_events import Event, baseline_jy
+from contimg.source_figures import marks_of
+from contimg.source_names import position_of, source_name
+from contimg.tables import write_table
+from contimg.variability import measure_variability
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+NAME, OTHER = "J133000.0+300000", "J133010.0+300000"
+RA, DEC = 202.5, 30.0
+MJD = 60000.5 + 4.0 * np.arange(12)
+PEAK_JY, DEEP_JY = 0.1, 0.07
+DIP = slice(5, 8)
+
+
+def fluxes() -> np.ndarray:
+    flux = np.full(len(MJD), PEAK_JY)
+    flux[DIP] = DEEP_JY
+    return flux
+
+
+def curves(name: str = NAME) -> pd.DataFrame:
+    status = np.where(np.arange(len(MJD)) == 2, "bad_gain", "ok")
+    norm = np.where(status == "ok", fluxes(), np.nan)
+    return pd.DataFrame(
+        {
+            "source_id": name, "mjd": MJD, "n_images": 1, "flux_jy": 1.1 * fluxes(),
+            "flux_err_jy": 0.002, "norm_flux_jy": norm, "norm_err_jy": 0.002, "gain": 1.1,
+            "gain_err": 0.01, "n_references": 9, "is_reference": True, "status": status,
+            "ra_deg": RA, "dec_deg": DEC,
+        }
+    )  # fmt: skip
+
+
+def group_of(epoch: int) -> str:
+    return f"2023-03-{epoch + 1:02d}T12:00:00"
+
+
+def photometry(epoch: int) -> pd.DataFrame:
+    """Two images of one transit; the beam response is larger in the second."""
+    groups = [group_of(epoch), group_of(epoch).replace("12:00:00", "12:05:00")]
+    return pd.DataFrame(
+        {
+            "source_id": NAME, "ra_deg": RA, "dec_deg": DEC, "date": groups[0][:10],
+            "group": groups, "mjd": MJD[epoch] + np.array([0, 300 / 86400]),
+            "flux_jy": fluxes()[epoch], "flux_err_jy": 0.002, "rms_jy": 0.002, "chi2": 1.0,
+            "pb": [0.7, 0.9], "snr": 50.0, "blended": False, "edge": False, "status": "ok",
+            "image_digest": "0" * 40,
+        }
+    )  # fmt: skip
+
+
+def image_path(folder: Path, epoch: int) -> Path:
+    group = photometry(epoch).group[1]
+    return folder / "images" / group[:10] / f"{group}.pbcor.fits"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """A working directory with the tables of twelve dates and some of their images."""
+    folder = tmp_path_factory.mktemp("archive")
+    both = pd.concat([curves(), curves(OTHER)])
+    write_table(folder / "variability/lightcurves.parquet", both, LIGHTCURVES, by_source=True)
+    candidate = {
+        "source_id": NAME, "ra_deg": RA, "dec_deg": DEC, "rank": 1, "ese_score": 0.8,
+        "ese_llr": 40.0, "ese_false_alarm": 1e-5, "depth": 0.3, "centre_mjd": MJD[6],
+        "fwhm_days": 14.0, "n_epochs_in_dip": 3, "incomplete": False, "reason": "it dips",
+    }  # fmt: skip
+    table = pd.DataFrame([candidate])
+    write_table(folder / "variability/ese_candidates.parquet", table, ESE_CANDIDATES)
+    for epoch in range(len(MJD)):
+        path = folder / "photometry" / group_of(epoch)[:10] / "photometry.parquet"
+        write_table(path, photometry(epoch), PHOTOMETRY, by_source=True)
+    header = sin_header((RA, DEC), shape=(101, 101))
+    for epoch in range(3):
+        image = np.zeros((101, 101))
+        image[50, 50] = fluxes()[epoch]
+        write_image(image_path(folder, epoch), image, header)
+    write_rejected_image(image_path(folder, 3), "no light")
+    (folder / "annotations").mkdir()
+    (folder / "annotations/candidates.csv").write_text(
+        f"id,verdict,who,note\n{NAME},ESE,Ann,\n{OTHER},noise,Ann,\n"
+    )
+    return folder
+
+
+def test_a_source_is_its_own_rows_of_every_table(archive):
+    source = Source(NAME, archive)
+    assert (source.ra_deg, source.dec_deg) == (RA, DEC)
+    assert len(source.measurements) == 2 * len(MJD) and set(source.measurements.source_id) == {NAME}
+    assert source.measurements.mjd.is_monotonic_increasing
+    assert (source.n_epochs, source.detections) == (len(MJD) - 1, len(MJD) - 1)
+    assert source.verdicts.to_dict("records") == [{"verdict": "ESE", "who": "Ann", "note": ""}]
+    (event,) = source.events
+    assert (event.depth, event.span_mjd) == (0.3, (MJD[6] - 7, MJD[6] + 7))
+
+
+def test_metrics_are_the_tables_row_or_the_same_measured_here(archive, tmp_path):
+    measured = Source(NAME, archive).metrics()
+    table = measure_variability(curves())
+    pd.testing.assert_series_equal(measured, table.iloc[0], check_names=False)
+    assert measured.n_epochs == len(MJD) - 1
+
+
+def test_before_the_archive_is_made_the_images_fluxes_are_the_light_curve(archive, tmp_path):
+    (tmp_path / "photometry").symlink_to(archive / "photometry")
+    source = Source(NAME, tmp_path)
+    assert (source.n_epochs, source.detections) == (24, 24)
+    assert source.metrics().wmean_jy == pytest.approx(np.mean(fluxes()))
+    assert len(source.lightcurve().axes) == 1
+
+
+def test_the_errors_name_what_is_near_and_what_is_wanted(archive, tmp_path):
+    with pytest.raises(ValueError, match=rf"no source J133000\.1\+300000; .*{NAME[:6]}"):
+        Source("J133000.1+300000", archive)
+    with pytest.raises(FileNotFoundError, match=r"none of variability/lightcurves\.parquet"):
+        Source(NAME, tmp_path)
+
+
+def test_a_light_curve_shows_baseline_event_and_both_fluxes(archive):
+    figure = Source(NAME, archive).lightcurve()
+    normalised, raw = figure.axes
+    heights = {line.get_label(): line.get_ydata()[0] for line in normalised.lines}
+    assert heights["baseline"] == pytest.approx(1e3 * PEAK_JY)
+    assert heights["event 1"] == pytest.approx(1e3 * DEEP_JY)
+    assert [line.get_ydata()[0] for line in raw.lines if line.get_label() == "baseline"] == [
+        pytest.approx(1.1e3 * PEAK_JY)
+    ]
+
+
+def test_limits_are_limits_and_faint_fluxes_have_one(tmp_path):
+    path = tmp_path / "curves.csv"
+    pd.DataFrame(
+        {
+            "source_id": "PKS 1", "mjd": [1.0, 2.0, 3.0, 4.0], "flux_jy": [0.1, 0.01, -0.02, 0.05],
+            "flux_err_jy": 0.01, "upper_limit": [False, False, False, True],
+        }
+    ).to_csv(path, index=False)  # fmt: skip
+    source = Source("PKS 1", lightcurves=path)
+    marks = marks_of(source.epochs, "flux_jy", "flux_err_jy", 5.0)
+    assert marks.kind.tolist() == ["detection", "faint", "faint", "limit"]
+    np.testing.assert_allclose(marks.limit_jy, [np.nan, 0.04, 0.03, 0.05])
+    assert (source.n_epochs, source.detections) == (3, 1)
+    assert "upper limit" in [line.get_label() for line in source.lightcurve().axes[0].lines]
+
+
+def test_the_baseline_is_outside_the_events_where_there_is_enough():
+    curve = pd.DataFrame({"mjd": MJD, "norm_flux_jy": fluxes()})
+    assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3, "")]) == PEAK_JY
+    assert baseline_jy(curve, [Event(1, MJD[6], 500.0, 0.3, "")]) == PEAK_JY
+    assert np.isnan(baseline_jy(curve.assign(norm_flux_jy=np.nan)))
+
+
+def test_cutouts_are_of_each_epochs_best_image_and_say_why_one_is_missing(archive):
+    images = Source(NAME, archive).epoch_images()
+    assert [image.group[11:16] for image in images] == ["12:05"] * len(MJD)
+    reasons = [image.cutout.reason for image in images]
+    assert reasons[:4] == ["", "", "", "no light"]
+    assert set(reasons[4:]) == {"the image is not there"}
+    first = images[0].cutout
+    middle = first.data.shape[0] // 2
+    assert first.data[middle, middle] == pytest.approx(PEAK_JY)
+    figure = Source(NAME, archive).cutouts()
+    limits = {panel.images[0].get_clim() for panel in figure.axes if panel.images}
+    assert len(limits) == 1
+    assert sum(len(panel.patches) for panel in figure.axes) == 3, "one beam for each image"
+
+
+def test_a_cutout_reads_its_own_pixels_only_and_pads_at_the_edge(tmp_path):
+    size = 1501
+    header = sin_header((RA, DEC), shape=(size, size))
+    image = np.arange(size * size, dtype=np.float32).reshape(size, size)
+    write_image(tmp_path / "image.fits", image, header)
+    scale = abs(header["CDELT2"])
+    before = read_so_far()
+    inner = read_cutout(tmp_path / "image.fits", RA, DEC, 20 * scale)
+    assert read_so_far() - before < (tmp_path / "image.fits").stat().st_size / 10
+    np.testing.assert_array_equal(inner.data, image[740:761, 740:761])
+    corner = read_cutout(tmp_path / "image.fits", RA, DEC + 748 * scale, 20 * scale)
+    assert np.isnan(corner.data[13:]).all() and np.isfinite(corner.data[:12]).all()
+    outside = read_cutout(tmp_path / "image.fits", RA, DEC + 900 * scale, 20 * scale)
+    assert outside.reason == "outside the image" and common_stretch([outside]) == (0.0, 1.0)
+
+
+def read_so_far() -> int:
+    """Bytes that this process has read from files, as the kernel counts them."""
+    return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
+
+
+def test_a_name_tells_its_position():
+    for ra_deg, dec_deg in ((227.37043, 46.424639), (0.0, -0.0001), (359.9999, 89.9)):
+        ra, dec = position_of(source_name(ra_deg, dec_deg))
+        assert abs(dec - dec_deg) < 1 / 3600 and abs(ra - ra_deg) < 1.5 / 3600
+    assert position_of("PKS 1") is None and position_of("J256000.0+000000") is None
+
+
+def test_the_library_itself_is_imported_without_what_a_source_needs():
+    check = "import sys, contimg; sys.exit(bool({'pandas', 'contimg.source'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=SCRIPTS)
+
+
+def test_rules_that_look_at_no_source_do_not_depend_on_how_that_is_done():
+    modules = {path.name for path in closure(SCRIPTS / "measure_photometry.py", SCRIPTS)}
+    assert "photometry.py" in modules and "source.py" not in modules
