@@ -9,6 +9,7 @@ import pandas as pd
 
 from contimg.report import archive_figures as figures
 from contimg.report.pages import Picture, Plot
+from contimg.report.shown import most_variable
 from contimg.report.text import number, plural
 from contimg.schemas import WHOLE_BAND
 from contimg.source_events import baseline_jy, events_of
@@ -52,21 +53,6 @@ def date_row(date: str, link: str, rows: pd.DataFrame, about: Mapping[str, Any])
         n_sources=int(rows["source_id"].nunique()),
         n_rows=len(rows),
     )
-
-
-def most_variable(variability: pd.DataFrame, candidates: pd.DataFrame, count: int) -> list[str]:
-    """Return the sources whose light curves are shown: candidates by rank, then by eta.
-
-    Parameters
-    ----------
-    variability : source_id, eta, n_epochs.
-    candidates : source_id, rank.
-    count : how many sources that are no candidates are shown.
-    """
-    chosen = list(dict.fromkeys(candidates.sort_values("rank")["source_id"]))
-    others = variability[~variability["source_id"].isin(chosen) & variability["eta"].notna()]
-    others = others.sort_values(["eta", "source_id"], ascending=[False, True])
-    return chosen + list(dict.fromkeys(others["source_id"]))[:count]
 
 
 def curve_of(

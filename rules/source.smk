@@ -1,0 +1,42 @@
+# Needs: the archive's tables; images as far as they are there.
+# Makes: source/ID/index.html, the page of one source.
+
+
+def pages_of_shown_sources(wildcards):
+    """The pages of the sources that the archive's page shows, once its tables are there."""
+    from contimg.report.shown import shown_sources
+
+    tables = ["variability/variability.parquet", "variability/ese_candidates.parquet"]
+    missing = [path for path in tables if not Path(path).is_file()]
+    if missing:
+        sys.exit(f"report_sources: no {missing[0]} yet; make report/index.html first")
+    shown = shown_sources(*map(Path, tables), config["report"]["n_lightcurves"])
+    return [f"source/{name}/index.html" for name in shown]
+
+
+rule report_source:
+    input:
+        lightcurves="variability/lightcurves.parquet",
+        variability="variability/variability.parquet",
+        candidates="variability/ese_candidates.parquet",
+        catalog="catalogs/master_sources.sqlite3",
+        annotations=verdicts,
+    output:
+        page="source/{source_id}/index.html",
+    log:
+        "logs/report_source/{source_id}.log",
+    benchmark:
+        "benchmarks/report_source/{source_id}.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    params:
+        source_id="{source_id}",
+        code=code("report_source"),
+    message:
+        "Page of {wildcards.source_id}"
+    script:
+        "../scripts/report_source.py"
