@@ -1,16 +1,17 @@
 """The content of the archive's page, from tables that are already read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from contimg.report import archive_figures as figures
+from contimg.report.candidates import candidate_table
+from contimg.report.image_quality import ImageQuality
 from contimg.report.pages import Picture, Plot
 from contimg.report.shown import most_variable
-from contimg.report.text import number, plural
+from contimg.report.text import number
 from contimg.schemas import WHOLE_BAND
 from contimg.source_events import baseline_jy, events_of
 from contimg.tables import subband_of, whole_band
@@ -80,28 +81,14 @@ def curve_of(
     )
 
 
-def gains_plot(lightcurves: pd.DataFrame) -> Plot | None:
-    """Draw the gains that were divided out, each once, though many sources share them."""
-    solved = lightcurves[(lightcurves["status"] == "ok") & np.isfinite(lightcurves["gain"])]
-    if solved.empty:
-        return None
-    # Each source's transit has its own mid-time and gain; those of one image lie together.
-    minutes = (solved["mjd"] * 288).round().astype("int64")
-    each = solved.groupby(minutes)[["mjd", "gain", "gain_err"]].median()
-    return Plot(
-        "",
-        Picture(figures.gains_through_time(each), "Gain of the images against date"),
-        f"{plural(len(each), 'gain')}: median of those of the sources that transit within five "
-        "minutes. The mean over the good images of a field is 1.",
-    )
-
-
 def archive_content(
     dates: Sequence[DateRow],
     lightcurves: pd.DataFrame,
     variability: pd.DataFrame,
     candidates: pd.DataFrame,
     n_lightcurves: int,
+    quality: ImageQuality | None = None,
+    page_of_source: Callable[[str], str] = str,
 ) -> dict[str, Any]:
     """Return what the template `archive.html.j2` needs, but for provenance.
 
@@ -110,6 +97,8 @@ def archive_content(
     dates : in order.
     lightcurves, variability, candidates : the archive's tables; any may be empty.
     n_lightcurves : how many variable sources are shown beside the candidates.
+    quality : of the images, where there is a table of them.
+    page_of_source : the link to a source's page.
     """
     every_band, variability = lightcurves, whole_band(variability)
     lightcurves = whole_band(lightcurves)
@@ -129,10 +118,11 @@ def archive_content(
     return {
         "dates": dates,
         "key_figures": key_figures(dates, lightcurves, variability, candidates),
-        "candidates": ranked,
+        "candidates": candidate_table(ranked),
         "chromatic": any(one.get("n_subbands") for one in ranked),
         "plane": plane,
-        "gains": gains_plot(lightcurves),
+        "quality": quality,
+        "pages": {name: page_of_source(name) for name in shown},
         "curves": [
             curve_of(name, by_source[name], variability, candidates)
             for name in shown

@@ -1,4 +1,4 @@
-"""Plots of the archive: light curves, the variability plane, gains through the years."""
+"""Plots of the archive: light curves, the variability plane."""
 
 from collections.abc import Mapping, Sequence
 
@@ -95,24 +95,4 @@ def variability_plane(
         for axis in (axes.xaxis, axes.yaxis):
             plain_numbers(axis)
     axes.legend(loc="upper left")
-    return encoded(figure)
-
-
-@matplotlib.rc_context(STYLE)
-def gains_through_time(gains: pd.DataFrame) -> bytes:
-    """Draw the gain of each transit's images against date.
-
-    Parameters
-    ----------
-    gains : mjd, gain, gain_err; a row a solved gain.
-    """
-    figure = canvas(1160, 240)
-    axes = figure.subplots()
-    axes.errorbar(
-        utc(gains["mjd"]), gains["gain"], gains["gain_err"],
-        fmt="o", ms=2, mew=0, elinewidth=0.4, color=BLUE, alpha=0.5,
-    )  # fmt: skip
-    axes.axhline(1, color=MUTED, lw=0.8, ls=(0, (4, 3)))
-    axes.set_ylabel("gain")
-    axes.margins(x=0.02)
     return encoded(figure)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from contimg.cutouts import Cutout, common_stretch
 from contimg.report import figures
+from contimg.report.candidates import is_told
 from contimg.report.interactive import (
     bokeh_script,
     embedded,
@@ -106,11 +107,6 @@ def described(row: Mapping[str, Any], columns: Schema, leave_out: tuple[str, ...
         for column in columns
         if column.name not in leave_out and column.name in row and is_told(row[column.name])
     ]
-
-
-def is_told(value: Any) -> bool:
-    """Whether a cell of a table says anything."""
-    return not (value is None or value == "" or (isinstance(value, float) and np.isnan(value)))
 
 
 def position_words(source: Source) -> list[str]:
