@@ -14,6 +14,7 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from contimg.cutouts import Cutout, common_stretch
+from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, STYLE, VERMILLION, utc
 from contimg.report.text import fixed
 from contimg.source_events import Event, baseline_jy
@@ -196,7 +197,7 @@ def draw_subbands(
     """Draw the light curves of subband images over their baselines."""
     colours = matplotlib.colormaps["viridis"](np.linspace(0.7, 0.0, len(subbands)))
     for (freq_hz, rows), colour in zip(sorted(subbands.items()), colours, strict=True):
-        rows = rows[(rows["status"] == "ok") & np.isfinite(rows["norm_flux_jy"])]
+        rows = rows[rows["status"].isin(USABLE) & np.isfinite(rows["norm_flux_jy"])]
         if len(rows):
             base = baseline_jy(rows, events)
             axes.errorbar(

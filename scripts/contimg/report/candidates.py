@@ -64,9 +64,9 @@ def background(row: Row) -> str:
 
 
 def verdict(row: Row) -> str:
-    """Return what people say, and who."""
+    """Return what people say, and who; empty when nobody says anything."""
     if first_of(row, "verdict") is None:
-        return MISSING
+        return ""
     who, note = first_of(row, "verdict_who"), first_of(row, "verdict_note")
     return f"{row['verdict']}{f' ({who})' if who else ''}{f': {note}' if note else ''}"
 
@@ -103,16 +103,21 @@ HEADINGS: Sequence[Heading] = (
             ("background",), background, False),
     Heading("Chromaticity", "of the event over the subbands; x: depth ∝ λ^x",
             ("chromaticity", "chromatic_outcome", "outcome", "depth_exponent"), chromatic, False),
-    Heading("Verdict", "what people say, annotations/candidates.csv", ("verdict",), verdict, False),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class CandidateTable:
-    """What the page shows of the candidates: headings, and a row of cells a candidate."""
+    """What the page shows of the candidates.
+
+    Attributes
+    ----------
+    headings : of the columns.
+    rows : a candidate, its cells, and what people say of it; empty when nobody says anything.
+    """
 
     headings: Sequence[Heading]
-    rows: Sequence[tuple[Row, Sequence[str]]]
+    rows: Sequence[tuple[Row, Sequence[str], str]]
 
 
 def candidate_table(candidates: Sequence[Row]) -> CandidateTable:
@@ -128,6 +133,5 @@ def candidate_table(candidates: Sequence[Row]) -> CandidateTable:
         for heading in HEADINGS
         if any(first_of(row, *heading.needs) is not None for row in candidates)
     ]
-    return CandidateTable(
-        shown, [(row, [heading.cell(row) for heading in shown]) for row in candidates]
-    )
+    rows = [(row, [heading.cell(row) for heading in shown], verdict(row)) for row in candidates]
+    return CandidateTable(shown, rows)

@@ -88,11 +88,14 @@ def draw_quality(images: pd.DataFrame) -> bytes:
     figure = canvas(1160, 320)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1.5, 1]})
     good = images["status"].isin(["ok", "unnormalised"])
-    for rows, colour, marker in ((images[good], BLUE, "o"), (images[~good], VERMILLION, "x")):
+    for rows, colour, marker, size in (
+        (images[good], BLUE, "o", 3),
+        (images[~good], VERMILLION, "x", 5),
+    ):
         if rows.empty:
             continue
         when = utc(rows["mjd"])
-        look: dict[str, Any] = {"color": colour, "alpha": 0.6, "ls": "", "marker": marker, "ms": 3}
+        look: dict[str, Any] = {"color": colour, "ls": "", "marker": marker, "ms": size}
         axes[0].errorbar(when, rows["gain"], rows["gain_err"], elinewidth=0.4, **look)
         axes[1].plot(when, rows["chi2_nu"], **look)
     for panel, label in zip(axes, ("gain", "χ²ν"), strict=True):

@@ -23,6 +23,7 @@ from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
+from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, VERMILLION, utc
 from contimg.report.text import MISSING
 from contimg.source_events import Event, baseline_jy
@@ -211,7 +212,7 @@ def draw_subbands(
     """Draw the light curves of subband images over their baselines."""
     colours = ("#35b779", "#26828e", "#3e4989", "#440154", "#6b7280", "#a16207")
     for number, (freq_hz, rows) in enumerate(sorted(subbands.items())):
-        rows = rows[(rows["status"] == "ok") & np.isfinite(rows["norm_flux_jy"])]
+        rows = rows[rows["status"].isin(USABLE) & np.isfinite(rows["norm_flux_jy"])]
         base = baseline_jy(rows, events)
         look = {"color": colours[number % len(colours)], "legend_label": f"{freq_hz / 1e9:.3f} GHz"}
         x, y = ms_of(rows["mjd"]), rows["norm_flux_jy"].to_numpy() / base
