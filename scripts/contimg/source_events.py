@@ -1,12 +1,17 @@
 """What is marked in a light curve: a candidate's events, and the baseline outside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from contimg.epochs import USABLE
+from contimg.lens import Floats, LensShape, dips_at, make_template
+
 MIN_OUTSIDE = 3
+LINE_POINTS = 400
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,9 @@ class Event:
     centre_mjd, fwhm_days : of the fitted dip.
     depth : as a fraction of the baseline.
     text : why it is a candidate, in words.
+    lens : the lens that was fitted; None where the table does not tell.
+    lensed_fraction : of the flux.
+    baseline_jy : normalised flux without the event, as fitted; NaN where the table does not tell.
     """
 
     rank: int
@@ -26,11 +34,35 @@ class Event:
     fwhm_days: float
     depth: float
     text: str
+    lens: LensShape | None = None
+    lensed_fraction: float = np.nan
+    baseline_jy: float = np.nan
 
     @property
     def span_mjd(self) -> tuple[float, float]:
         """First and last moment within half of the width from the centre."""
         return self.centre_mjd - self.fwhm_days / 2, self.centre_mjd + self.fwhm_days / 2
+
+    def line(self, first_mjd: float, last_mjd: float) -> tuple[Floats, Floats]:
+        """Return times (MJD) and flux over the baseline of what was fitted.
+
+        That is the lens, or where none is told the depth across the full width.
+
+        Parameters
+        ----------
+        first_mjd, last_mjd : nothing is drawn before and after them.
+        """
+        if self.lens is None:
+            mjd = np.clip(self.span_mjd, first_mjd, last_mjd)
+            return mjd, np.full(2, 1 - self.depth)
+        template = make_template(self.lens)
+        start, end = (
+            float(np.clip(self.centre_mjd + self.fwhm_days * x, first_mjd, last_mjd))
+            for x in template.x[[0, -1]]
+        )
+        mjd = np.linspace(start, end, LINE_POINTS)
+        x = (mjd - self.centre_mjd) / self.fwhm_days
+        return mjd, 1 - self.lensed_fraction * dips_at(template, x)
 
 
 def events_of(candidates: pd.DataFrame) -> list[Event]:
@@ -42,9 +74,23 @@ def events_of(candidates: pd.DataFrame) -> list[Event]:
             fwhm_days=float(row["fwhm_days"]),
             depth=float(row.get("depth", np.nan)),
             text=str(row.get("explanation") or row.get("reason", "")),
+            lens=lens_of(row),
+            lensed_fraction=float(row.get("lensed_fraction", np.nan)),
+            baseline_jy=float(row.get("baseline_jy", np.nan)),
         )
         for row in candidates.sort_values("rank").to_dict("records")
     ]
+
+
+def lens_of(row: Mapping[Any, Any]) -> LensShape | None:
+    """Return the lens that a row of the candidate table tells of, None where it does not."""
+    alpha, beta_s, fraction = (
+        float(row.get(name, np.nan)) for name in ("alpha", "beta_s", "lensed_fraction")
+    )
+    if not (np.isfinite(alpha) and beta_s > 0 and np.isfinite(fraction)):
+        return None
+    name = str(row.get("template", ""))
+    return LensShape(name, alpha, beta_s, float(row.get("impact", np.nan)))
 
 
 def baseline_jy(
@@ -67,7 +113,9 @@ def baseline_jy(
     """
     good = np.isfinite(curve[flux])
     if "status" in curve:
-        good &= curve["status"].isin(["ok", "unnormalised"])
+        good &= curve["status"].isin(USABLE)
+    if "upper_limit" in curve:
+        good &= ~curve["upper_limit"].fillna(False).astype(bool)
     for widths in (1.0, 0.5):
         outside = good.copy()
         for event in events:

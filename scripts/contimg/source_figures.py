@@ -186,9 +186,22 @@ def draw_curve(
     for event in events:
         edges = utc(np.array(event.span_mjd))
         axes.axvspan(edges[0], edges[1], color=ORANGE, alpha=0.2, lw=0)
-        low = base * (1 - event.depth) * 1e3
-        axes.plot(edges, [low, low], color=VERMILLION, lw=1.0, label=f"event {event.rank}")
+        mjd, model = event_line(event, epochs, base, flux)
+        axes.plot(utc(mjd), model * 1e3, color=VERMILLION, lw=1.0, label=f"event {event.rank}")
     axes.margins(x=0.03)
+
+
+def event_line(
+    event: Event, epochs: pd.DataFrame, baseline: float, flux: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return times (MJD) and values of the line that stands for an event.
+
+    It lies over the fitted baseline, or over `baseline` where none is told or where the fluxes
+    are others than the normalised ones.
+    """
+    mjd, relative = event.line(epochs["mjd"].min(), epochs["mjd"].max())
+    fitted = flux == "norm_flux_jy" and np.isfinite(event.baseline_jy)
+    return mjd, relative * (event.baseline_jy if fitted else baseline)
 
 
 def draw_subbands(

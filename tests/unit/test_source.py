@@ -14,8 +14,8 @@ from contimg import Source
 from contimg.codedigest import closure
 from contimg.cutouts import common_stretch, read_cutout
 from contimg.fits import write_image
-from contimg.source_events import Event, baseline_jy
-from contimg.source_figures import marks_of
+from contimg.source_events import Event, baseline_jy, events_of
+from contimg.source_figures import event_line, marks_of
 from contimg.source_names import position_of, source_name
 from contimg.variability import measure_variability
 
@@ -94,6 +94,29 @@ def test_the_baseline_is_outside_the_events_where_there_is_enough():
     assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3, "")]) == PEAK_JY
     assert baseline_jy(curve, [Event(1, MJD[6], 500.0, 0.3, "")]) == PEAK_JY
     assert np.isnan(baseline_jy(curve.assign(norm_flux_jy=np.nan)))
+    deep = curve.assign(
+        upper_limit=curve.norm_flux_jy < PEAK_JY, norm_flux_jy=PEAK_JY - 0.001 * MJD
+    )
+    assert baseline_jy(deep) == deep.norm_flux_jy[~deep.upper_limit].median()
+
+
+def test_the_line_of_an_event_is_the_lens_that_was_fitted():
+    row = {
+        "rank": 1, "centre_mjd": 60000.0, "fwhm_days": 20.0, "depth": 0.3, "reason": "it dips",
+        "template": "sheet", "alpha": 8.0, "beta_s": 0.2, "impact": np.nan,
+        "lensed_fraction": 0.4, "baseline_jy": 0.2,
+    }  # fmt: skip
+    (event,) = events_of(pd.DataFrame([row]))
+    epochs = pd.DataFrame({"mjd": [59900.0, 60100.0]})
+    mjd, flux = event_line(event, epochs, 0.1, "norm_flux_jy")
+    assert flux[0] == pytest.approx(0.2, rel=1e-3) and flux.max() > 0.21, "caustics at its sides"
+    deep = mjd[flux < 0.2 * (1 - 0.4 * 0.5)]
+    assert 0.2 * 0.6 <= flux.min() < 0.2 * 0.8, "no more than what is lensed is lost"
+    assert abs(deep.mean() - 60000.0) < 0.5 and np.ptp(deep) < 21
+    (without,) = events_of(pd.DataFrame([row]).drop(columns=["alpha", "baseline_jy"]))
+    mjd, flux = event_line(without, epochs[:1], 0.1, "norm_flux_jy")
+    assert mjd.tolist() == [59900.0] * 2, "nothing is drawn beyond the epochs"
+    assert flux.tolist() == pytest.approx([0.07, 0.07])
 
 
 def test_cutouts_are_of_each_epochs_best_image_and_say_why_one_is_missing(archive):

@@ -47,6 +47,18 @@ def test_the_page_tells_what_the_tables_and_people_know(archive):
     assert 'href="../../report/2023-03-01/index.html"' in content
 
 
+def test_what_other_archives_know_is_shown_where_somebody_asked(archive):
+    path = archive / "variability/external.parquet"
+    row = {"source_id": NAME, "ra_deg": 202.5, "dec_deg": 30.0, "service": "simbad",
+           "status": "matched", "name": "QSO <B>", "separation_arcsec": 1.25,
+           "redshift": float("nan")}  # fmt: skip
+    pd.DataFrame([row, row | {"source_id": OTHER, "name": "someone else"}]).to_parquet(path)
+    shown = visible(page_of(archive, NAME))
+    path.unlink()
+    assert "simbad matched QSO <B> 1.25 –" in shown and "someone else" not in shown
+    assert "In other archives" not in visible(page_of(archive, NAME))
+
+
 def test_equal_tables_give_an_equal_page(archive):
     page = page_of(archive, NAME)
     first = page.read_bytes()

@@ -27,7 +27,7 @@ from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, VERMILLION, utc
 from contimg.report.text import MISSING
 from contimg.source_events import Event, baseline_jy
-from contimg.source_figures import MJD_OF_1970, marks_of
+from contimg.source_figures import MJD_OF_1970, event_line, marks_of
 
 MS_PER_DAY = 86400e3
 TOOLS = "pan,box_zoom,xzoom_in,xzoom_out,reset,save"
@@ -117,12 +117,14 @@ def interactive_lightcurve(
         shared = {"x_range": made[0].x_range} if made else {}
         panel = empty_panel(label, height, **shared)
         draw_curve(panel, epochs, flux, error, detection_snr)
-        mark(panel, baseline_jy(epochs, events, flux) * 1e3, events)
+        baseline = baseline_jy(epochs, events, flux)
+        mark(panel, baseline, events)
+        draw_events(panel, epochs, baseline, events, flux)
         made.append(panel)
     if subbands:
         panel = empty_panel("flux / baseline", 240, x_range=made[0].x_range)
         draw_subbands(panel, subbands, events)
-        mark(panel, 1.0, events)
+        mark(panel, 1e-3, events)
         made.append(panel)
     rows = [[panel] for panel in made]
     return gridplot(rows, sizing_mode="stretch_width", toolbar_options={"logo": None})
@@ -223,18 +225,24 @@ def draw_subbands(
 
 
 def mark(panel: Any, baseline: float, events: Sequence[Event]) -> None:
-    """Mark the baseline, in the panel's unit, and the events."""
+    """Mark the baseline, a thousandth of the panel's unit, and the width of the events."""
+    look: dict[str, Any] = {"line_color": MUTED, "line_dash": "dashed"}
     if np.isfinite(baseline):
-        panel.add_layout(
-            Span(location=baseline, dimension="width", line_color=MUTED, line_dash="dashed")
-        )
+        panel.add_layout(Span(location=baseline * 1e3, dimension="width", **look))
     for event in events:
         left, right = ms_of(event.span_mjd)
-        look: dict[str, Any] = {"fill_color": ORANGE, "fill_alpha": 0.18, "line_width": 0}
+        look = {"fill_color": ORANGE, "fill_alpha": 0.18, "line_width": 0}
         panel.add_layout(BoxAnnotation(left=left, right=right, level="underlay", **look))
-        low = baseline * (1 - event.depth)
-        if np.isfinite(low):
-            panel.segment(
-                [left], [low], [right], [low], line_color=VERMILLION, line_width=1.5,
+
+
+def draw_events(
+    panel: Any, epochs: pd.DataFrame, baseline: float, events: Sequence[Event], flux: str
+) -> None:
+    """Draw what was fitted of each event."""
+    for event in events:
+        mjd, model = event_line(event, epochs, baseline, flux)
+        if np.isfinite(model).all():
+            panel.line(
+                ms_of(mjd), model * 1e3, line_color=VERMILLION, line_width=1.5,
                 legend_label=f"event {event.rank}",
             )  # fmt: skip

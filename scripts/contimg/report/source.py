@@ -144,6 +144,14 @@ def catalog_fluxes(row: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(name.removeprefix("s_").upper(), float(flux)) for name, flux in surveys]
 
 
+def matches(external: pd.DataFrame) -> dict[str, Any]:
+    """Return headings and cells of what other archives know."""
+    names = [name for name in external if name not in ("source_id", "ra_deg", "dec_deg")]
+    rows = external[names].to_dict("records")
+    cells = [[row[name] if is_told(row[name]) else None for name in names] for row in rows]
+    return {"columns": names, "data": cells}
+
+
 def epoch_rows(epochs: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the light curve for a table of the page."""
     moments = [str(moment)[:16].replace("T", " ") for moment in figures.utc(epochs["mjd"])]
@@ -196,7 +204,7 @@ def source_content(source: Source, page: Path, external: pd.DataFrame) -> dict[s
         "limits": limits,
         "side_arcmin": shown[0].data.shape[0] * shown[0].scale_deg * 60 if shown else None,
         "neighbours": source.nearby().to_dict("records") if source.catalog else [],
-        "external": external.drop(columns="source_id", errors="ignore").to_dict("split"),
+        "external": matches(external),
         "epochs": epoch_rows(source.epochs),
         "archive": link(source.directory / "report" / "index.html", page),
         "data": {"source_id": source.source_id, "metrics": metrics},
