@@ -2,17 +2,6 @@
 # Makes: source/ID/index.html, the page of one source.
 
 
-def pages_of_shown_sources(wildcards):
-    """The pages of the sources that the archive's page shows, once its tables are there."""
-    from contimg.report.shown import shown_sources
-
-    tables = ["variability/variability.parquet", "variability/ese_candidates.parquet"]
-    missing = [path for path in tables if not Path(path).is_file()]
-    if missing:
-        sys.exit(f"report_sources: no {missing[0]} yet; make report/index.html first")
-    shown = shown_sources(*map(Path, tables), config["report"]["n_lightcurves"])
-    return [f"source/{name}/index.html" for name in shown]
-
 
 rule report_source:
     input:
