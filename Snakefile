@@ -33,6 +33,7 @@ wildcard_constraints:
     name=r"[A-Za-z0-9+_.-]+",
     strategy=r"[A-Za-z0-9_.-]+",
     round=r"\d+",
+    source_id=r"J\d{6}\.\d[+-]\d{6}[a-z]?",
 
 
 include: "rules/simulate.smk"
@@ -46,6 +47,7 @@ include: "rules/photometry.smk"
 include: "rules/mosaic.smk"
 include: "rules/archive.smk"
 include: "rules/report.smk"
+include: "rules/source.smk"
 
 
 onstart:
@@ -65,3 +67,8 @@ rule all:
     default_target: True
     input:
         reports=reports_of_all_dates,
+
+
+rule report_sources:
+    input:
+        pages=pages_of_shown_sources,

@@ -219,3 +219,20 @@ def photometry_of_mosaics(wildcards):
 
 def reports_of_all_dates(wildcards):
     return [f"report/{date}/index.html" for date in config["dates"] or inventory.dates()]
+
+
+def verdicts(wildcards):
+    """What people say of candidates: an input where there is such a file; no rule makes one."""
+    return [path for path in ["annotations/candidates.csv"] if Path(path).is_file()]
+
+
+def pages_of_shown_sources(wildcards):
+    """The pages of the sources that the archive's page shows, once its tables are there."""
+    from contimg.report.shown import shown_sources
+
+    tables = ["variability/variability.parquet", "variability/ese_candidates.parquet"]
+    missing = [path for path in tables if not Path(path).is_file()]
+    if missing:
+        sys.exit(f"report_sources: no {missing[0]} yet; make report/index.html first")
+    shown = shown_sources(*map(Path, tables), config["report"]["n_lightcurves"])
+    return [f"source/{name}/index.html" for name in shown]

@@ -64,7 +64,7 @@ def main(
         "status": "ok" if good else "rejected",
         "reason": "" if good else "no group of the date has photometry",
     }
-    write_table(photometry_date, joined, PHOTOMETRY, about)
+    write_table(photometry_date, joined, PHOTOMETRY, about, by_source=True)
     logger.info("%d rows of %d groups", len(joined), len(groups))
 
 

@@ -52,7 +52,8 @@ def main(
     sources = read_sources(catalog)
     compact = sources[(sources.resolved_flag == 0) & (sources.confusion_flag == 0)]
     curves, figures = light_curves(pd.concat(tables), set(compact.source_id), options)
-    write_table(lightcurves, curves, LIGHTCURVES, {**about, "figures": figures})
+    about["figures"] = figures
+    write_table(lightcurves, curves, LIGHTCURVES, about, by_source=True)
     logger.info("%d rows of %d sources: %s", len(curves), curves.source_id.nunique(), figures)
 
 

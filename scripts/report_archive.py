@@ -3,7 +3,10 @@
 import logging
 from pathlib import Path
 
+import pandas as pd
+
 from contimg.report.archive import DateRow, archive_content, date_row
+from contimg.report.image_quality import image_quality
 from contimg.report.pages import link, write_page
 from contimg.script import run
 from contimg.status import plain
@@ -19,6 +22,7 @@ def main(
     candidates: Path,
     photometry: list[Path],
     page: Path,
+    images: Path | None = None,
     options: dict | None = None,
 ) -> None:
     """Write the page of all dates.
@@ -26,14 +30,26 @@ def main(
     lightcurves, variability, candidates: the archive's tables
     photometry: every date's table, DATE/photometry.parquet
     page: output, one self-contained HTML file
+    images: the table of all images, images.parquet
     options: n_lightcurves, how many variable sources are shown
     """
     paths = {"lightcurves": lightcurves, "variability": variability, "candidates": candidates}
+    paths |= {"images": images} if images else {}
     read = {name: read_table(path) for name, path in paths.items()}
     tables = {name: table for name, (table, _) in read.items()}
     dates = [row_of(path, page) for path in sorted(photometry)]
     shown = int((options or {}).get("n_lightcurves", 12))
-    content = archive_content(dates, **tables, n_lightcurves=shown)
+    of_images = tables.pop("images", pd.DataFrame())
+    quality = None
+    if len(of_images):
+        quality = image_quality(of_images, lambda date: page_of_date(date, page))
+    content = archive_content(
+        dates,
+        **tables,
+        n_lightcurves=shown,
+        quality=quality,
+        page_of_source=lambda name: page_of_source(name, page),
+    )
     content |= {
         "rejected": {name: about["reason"] for name, (_, about) in read.items() if about["reason"]},
         "digests": {name: about.get("digest", "") for name, (_, about) in read.items()},
@@ -49,7 +65,17 @@ def row_of(photometry: Path, page: Path) -> DateRow:
     rows, about = read_table(photometry, ["source_id"])
     if "subband" in about.get("columns", {}):
         rows = whole_band(read_table(photometry, ["source_id", "subband"])[0])
-    return date_row(date, link(page.parent / date / "index.html", page), rows, about)
+    return date_row(date, page_of_date(date, page), rows, about)
+
+
+def page_of_date(date: str, page: Path) -> str:
+    """Return the link to a date's page."""
+    return link(page.parent / date / "index.html", page)
+
+
+def page_of_source(source_id: str, page: Path) -> str:
+    """Return the link to a source's page, which is there once it has been asked for."""
+    return link(page.parent.parent / "source" / source_id / "index.html", page)
 
 
 if __name__ == "__main__":

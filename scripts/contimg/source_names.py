@@ -6,6 +6,7 @@ source to another, whatever rows a catalogue has besides, and in whatever order.
 had its cell for itself gets its letter when another comes into the cell.
 """
 
+import re
 from collections import Counter
 from string import ascii_lowercase
 
@@ -17,6 +18,8 @@ from numpy.typing import ArrayLike
 _ROUNDING_GUARD = 1e-6
 _PARTS = 5  # of a cell in each coordinate: 25 letters
 _MAX_LETTERS = 5  # the parts of parts are then 0.5 mas by 0.3 mas
+
+_NAME = re.compile(r"J(\d\d)([0-5]\d)([0-5]\d\.\d)([+-])(\d\d)([0-5]\d)([0-5]\d)[a-z]*")
 
 
 def source_name(ra_deg: float, dec_deg: float) -> str:
@@ -97,3 +100,19 @@ def _letter(ra_deg: float, dec_deg: float, depth: int) -> str:
     """Return the letter of a position's part of its cell, or (depth 1, ...) of that part's part."""
     x, y = (int(value % 1 * _PARTS ** (depth + 1)) % _PARTS for value in _in_cells(ra_deg, dec_deg))
     return ascii_lowercase[y * _PARTS + x]
+
+
+def position_of(name: str) -> tuple[float, float] | None:
+    """Return the ICRS position, degrees, that a source's name tells: to 1 arcsec; None without.
+
+    Names are cut, so the position is the middle of what was cut off.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    hours, minutes, seconds, sign, degrees, arcmin, arcsec = found.groups()
+    ra_deg = 15 * (int(hours) + int(minutes) / 60 + (float(seconds) + 0.05) / 3600)
+    dec_deg = int(degrees) + int(arcmin) / 60 + (int(arcsec) + 0.5) / 3600
+    if ra_deg >= 360 or dec_deg > 90:
+        return None
+    return ra_deg, -dec_deg if sign == "-" else dec_deg

@@ -5,6 +5,7 @@ digest of the values, the columns' units and descriptions, and what the writer a
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -38,6 +39,8 @@ def write_table(
     df: pd.DataFrame,
     columns: Schema,
     metadata: Mapping[str, Any] | None = None,
+    *,
+    by_source: bool = False,
 ) -> None:
     """Write a table to parquet, whole or not at all.
 
@@ -48,14 +51,18 @@ def write_table(
     columns : the schema; an optional column may be missing.
     metadata : further JSON-able entries of the file metadata. `status` is "ok" and `reason`
         "" unless they are given here; `options` is stored with its digest, `config_digest`.
+    by_source : the rows are in the order of source_id, and go into the file in groups so small
+        that `read_table` finds those of one source without reading the others.
 
     Raises
     ------
     ValueError
-        When a column is missing, unknown or of another type.
+        When a column is missing, unknown or of another type, or rows are in another order.
     """
     present = check_schema(df, columns, path)
     ordered = df[[column.name for column in present]]
+    if by_source and not ordered["source_id"].is_monotonic_increasing:
+        raise ValueError(f"{path}: rows are not in the order of source_id; sort them")
     content: dict[str, Any] = {"status": "ok", "reason": "", **(metadata or {})}
     content["workflow_version"] = workflow_version()
     if "options" in content:
@@ -68,7 +75,18 @@ def write_table(
     schema = pa.schema([_arrow_field(column) for column in present], {METADATA_KEY: text.encode()})
     arrays = [pa.array(ordered[column.name], schema.field(column.name).type) for column in present]
     with written_whole(Path(path)) as temporary:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary)
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        rows_per_group = rows_of_a_group(len(df)) if by_source else None
+        pq.write_table(table, temporary, row_group_size=rows_per_group)
+
+
+def rows_of_a_group(n_rows: int) -> int:
+    """Return how many rows make a row group of a file in which single sources are looked up.
+
+    A look-up reads one group, about 60 bytes a row, and the statistics of all groups, about 1500
+    bytes a group: both are the same at sqrt(25 n_rows).
+    """
+    return max(1000, math.isqrt(25 * n_rows))
 
 
 def write_rejected_table(
@@ -80,7 +98,10 @@ def write_rejected_table(
 
 
 def read_table(
-    path: Path, columns: Sequence[str] | None = None, categories: Sequence[str] = ()
+    path: Path,
+    columns: Sequence[str] | None = None,
+    categories: Sequence[str] = (),
+    source_ids: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read a table and its metadata.
 
@@ -90,6 +111,8 @@ def read_table(
     columns : names to read, all when None; a table need not have all of them.
     categories : text columns of parquet that become categories: a tenth of the memory. The
         frame then is read-only in place, and no second copy of it is made.
+    source_ids : read the rows of these sources, all when None. Of a table that was written
+        `by_source` only the groups of rows are read in which they are.
 
     Returns
     -------
@@ -107,11 +130,21 @@ def read_table(
     names = [name for name in there if columns is None or name in columns]
     if path.suffix == ".csv":
         try:
-            return pd.read_csv(path, usecols=names, dtype={"source_id": str}), _no_metadata()
+            rows = pd.read_csv(path, usecols=names, dtype={"source_id": str})
         except pd.errors.ParserError as error:
             raise ValueError(f"{path}: {str(error).strip()}; mend or remove that line") from error
+        if source_ids is not None:
+            rows = rows[rows["source_id"].isin(source_ids)].reset_index(drop=True)
+        return rows, _no_metadata()
     lean = len(categories) > 0
-    table = pq.read_table(path, columns=names, read_dictionary=[*categories], pre_buffer=not lean)
+    wanted = None if source_ids is None else [("source_id", "in", list(source_ids))]
+    table = pq.read_table(
+        path,
+        columns=names,
+        filters=wanted,
+        read_dictionary=[*categories],
+        pre_buffer=not lean,
+    )
     text = (table.schema.metadata or {}).get(METADATA_KEY)
     metadata = _no_metadata() if text is None else json.loads(text)
     frame = table.to_pandas(split_blocks=lean, self_destruct=lean)

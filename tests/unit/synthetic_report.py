@@ -12,6 +12,7 @@ from synthetic_images import sin_header
 from contimg.catalog import CatalogOptions, write_catalog
 from contimg.fits import write_image, write_rejected_image
 from contimg.groups import group_of_mjd, mjd_of_group
+from contimg.report.figures import utc
 from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES, PHOTOMETRY, VARIABILITY
 from contimg.status import plain, reject_directory, write_json, write_status
 from contimg.tables import empty_table, write_rejected_table, write_table
@@ -349,6 +350,7 @@ def made_up_archive(root: Path, n_epochs: int = 60, n_sources: int = 40) -> dict
         "reason": "dip of 40 % <b>over</b> 28 d",
     }  # fmt: skip
     write_table(folder / "ese_candidates.parquet", pd.DataFrame([candidate]), ESE_CANDIDATES)
+    images_of(mjd, rng).to_parquet(folder / "images.parquet")
     dates = [root / f"photometry/{day}/photometry.parquet" for day in ("2025-10-18", DATE)]
     write_rejected_table(dates[0], PHOTOMETRY, "no group of the date has photometry")
     group = f"{DATE}T02:10:05"
@@ -358,9 +360,26 @@ def made_up_archive(root: Path, n_epochs: int = 60, n_sources: int = 40) -> dict
         "variability": folder / "variability.parquet",
         "candidates": folder / "ese_candidates.parquet",
         "photometry": dates,
+        "images": folder / "images.parquet",
         "page": root / "report/index.html",
         "options": {"n_lightcurves": 5},
     }
+
+
+def images_of(mjd: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    """The table of all images: one refused, one without enough references, one of them of DATE."""
+    status = np.full(len(mjd), "ok", dtype=object)
+    status[[3, 9]] = "bad_gain", "unnormalised"
+    images = pd.DataFrame(
+        {
+            "date": [str(day)[:10] for day in utc(mjd)], "group": "", "mjd": mjd,
+            "gain": rng.normal(1, 0.02, len(mjd)), "gain_err": 0.005, "n_references": 12,
+            "chi2_nu": rng.uniform(0.8, 1.2, len(mjd)), "status": status,
+            "reason": np.where(status == "ok", "", "gain 4.2, <at most 3> allowed"),
+        }
+    )  # fmt: skip
+    images.loc[5, "date"] = DATE
+    return images.assign(group=images.date + "T02:10:05")
 
 
 def curve_rows(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
 from synthetic_report import (
     DIVERGED,
@@ -170,6 +171,37 @@ def test_the_archive_shows_its_candidate_and_the_most_variable_sources(archive):
 def test_the_archive_leads_to_the_pages_of_its_dates(archive):
     assert {"2025-10-18/index.html", "2025-10-19/index.html"} <= set(targets(archive))
     assert "no group of the date has photometry" in visible(archive)
+
+
+def test_the_archive_leads_to_the_page_of_each_source_that_it_shows(archive):
+    data = embedded(archive)
+    shown = [row["source_id"] for row in data["candidates"]] + data["most_variable"]
+    pages = {f"../source/{name.replace('+', '%2B')}/index.html" for name in shown}
+    assert pages <= set(targets(archive)) and len(pages) == 6
+
+
+def test_the_archive_tells_which_images_it_does_not_use_and_why(archive):
+    shown = visible(archive)
+    assert "58 ok" in shown and "1 bad_gain" in shown and "1 unnormalised" in shown
+    assert shown.count("gain 4.2, <at most 3> allowed") == 2
+    assert "1 of 1" in shown, "images used of the date"
+
+
+def test_what_a_candidates_table_knows_is_shown_and_no_more(tmp_path):
+    arguments = made_up_archive(tmp_path)
+    report_archive.main(**arguments)
+    assert "Verdict" not in visible(arguments["page"])
+    table = pd.read_parquet(arguments["candidates"])
+    table = table.assign(
+        template="alpha 3", ese_false_alarm_archive=0.02, flipped_false_alarm=0.5,
+        background="drw", modulation=0.02, timescale_days=30.0, verdict="ESE",
+        verdict_who="Ann & Bob", verdict_note="", explanation="all of <it> in words",
+    )  # fmt: skip
+    table.to_parquet(arguments["candidates"])
+    report_archive.main(**arguments)
+    shown = visible(arguments["page"])
+    for text in ("alpha 3", "drw, 2.0 %, 30 d", "ESE (Ann & Bob)", "all of <it> in words"):
+        assert text in shown
 
 
 def test_an_archive_without_light_curves_has_a_page(tmp_path):

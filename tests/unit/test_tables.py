@@ -1,5 +1,7 @@
 """Tables say what they hold, and are whole or not there."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -109,3 +111,38 @@ def test_every_column_is_described_and_has_its_unit_in_its_name(schema):
         assert column.description
         assert column.name.endswith(endings.get(column.unit, ""))
     assert len(empty_table(schema)) == 0
+
+
+def bytes_read():
+    """What this process has read from files so far, as the kernel counts it."""
+    return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
+
+
+def test_one_source_of_a_large_table_is_read_without_the_others(tmp_path):
+    n_sources, n_epochs = 1000, 100
+    rng = np.random.default_rng(1)
+    ids = np.repeat([f"J{number:06d}" for number in range(n_sources)], n_epochs)
+    rows = pd.DataFrame(
+        {
+            "source_id": ids,
+            "flux_jy": rng.normal(size=len(ids)),
+            "n": rng.integers(0, 10**9, len(ids)),
+            "good": True,
+        }
+    )
+    path = tmp_path / "t.parquet"
+    write_table(path, rows, COLUMNS, by_source=True)
+    read_table(path, source_ids=["J000001"])  # whatever is read once only
+    before = bytes_read()
+    found, metadata = read_table(path, source_ids=["J000777"])
+    assert bytes_read() - before < path.stat().st_size / 10
+    wanted = rows[rows.source_id == "J000777"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, wanted)
+    assert metadata["digest"] == table_digest(rows)
+    assert read_table(path, ["flux_jy"], ["J000777"])[0].flux_jy.equals(wanted.flux_jy)
+    assert read_table(path, source_ids=["J9"])[0].empty
+
+
+def test_a_table_for_look_ups_is_in_the_order_of_its_sources(tmp_path, rows):
+    with pytest.raises(ValueError, match=r"t\.parquet: rows are not in the order of source_id"):
+        write_table(tmp_path / "t.parquet", rows[::-1], COLUMNS, by_source=True)

@@ -14,10 +14,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
+import synthetic_source
 from synthetic_report import DIVERGED, NASTY, REJECTION, made_up_archive, made_up_date
 
 import report_archive
 import report_date
+import report_source
 
 pytestmark = pytest.mark.browser
 FLAGS = (
@@ -130,6 +132,24 @@ def test_a_page_opens_without_requests_and_without_complaints(name, request, tmp
     assert pixels.shape == (2000, 1280)
     assert pixels.mean() > 200, "dark text on white is expected"
     assert (pixels < 100).mean() > 0.005, "the page is blank"
+
+
+def test_the_browser_draws_a_sources_light_curve_by_the_scripts_that_the_page_admits(tmp_path):
+    synthetic_source.made_up_archive(tmp_path)
+    page = tmp_path / "source" / synthetic_source.NAME / "index.html"
+    report_source.main(source_id=synthetic_source.NAME, page=page, directory=tmp_path)
+    picture = tmp_path / "page.png"
+    options = ("--window-size=1280,1100", f"--screenshot={picture}")
+    _, log, asked = browse(page, tmp_path, *options)
+    assert asked == []
+    said = [line for line in log.splitlines() if "CONSOLE" in line]
+    assert len(said) == 1 and "document idle" in said[0], "Bokeh has drawn, and nobody complains"
+    pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    blue = (np.abs(pixels - (0x00, 0x72, 0xB2)).max(axis=2) < 8).sum()
+    assert blue > 11 * 2 * 20, "eleven epochs in two panels"
+    seen = look(page, tmp_path / "look")
+    assert (seen["images"], seen["broken"]) == (4, 0)  # three cutouts, and the figure for print
+    assert seen["wider"] <= 0, "the page is wider than 1280 pixels"
 
 
 @pytest.mark.parametrize("page", ["report/index.html", "report/2025-10-01/index.html"])

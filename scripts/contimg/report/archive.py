@@ -1,16 +1,19 @@
 """The content of the archive's page, from tables that are already read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from contimg.report import archive_figures as figures
+from contimg.report.candidates import candidate_table
+from contimg.report.image_quality import ImageQuality
 from contimg.report.pages import Picture, Plot
-from contimg.report.text import number, plural
+from contimg.report.shown import most_variable
+from contimg.report.text import number
 from contimg.schemas import WHOLE_BAND
+from contimg.source_events import baseline_jy, events_of
 from contimg.tables import subband_of, whole_band
 
 
@@ -53,71 +56,28 @@ def date_row(date: str, link: str, rows: pd.DataFrame, about: Mapping[str, Any])
     )
 
 
-def most_variable(variability: pd.DataFrame, candidates: pd.DataFrame, count: int) -> list[str]:
-    """Return the sources whose light curves are shown: candidates by rank, then by eta.
-
-    Parameters
-    ----------
-    variability : source_id, eta, n_epochs.
-    candidates : source_id, rank.
-    count : how many sources that are no candidates are shown.
-    """
-    chosen = list(dict.fromkeys(candidates.sort_values("rank")["source_id"]))
-    others = variability[~variability["source_id"].isin(chosen) & variability["eta"].notna()]
-    others = others.sort_values(["eta", "source_id"], ascending=[False, True])
-    return chosen + list(dict.fromkeys(others["source_id"]))[:count]
-
-
 def curve_of(
     source_id: str, every_band: pd.DataFrame, variability: pd.DataFrame, candidates: pd.DataFrame
 ) -> Curve:
     """Draw a source's light curve, its baseline, and the dips that make it a candidate.
 
-    The baseline is the median of the good normalised fluxes outside the dips. A candidate's
-    light curves of subband images are drawn too, where there are any.
+    A candidate's light curves of subband images are drawn too, where there are any.
     """
-    dips = candidates[candidates["source_id"] == source_id].sort_values("rank")
-    events = [(float(dip.centre_mjd), float(dip.fwhm_days)) for dip in dips.itertuples()]
+    events = events_of(candidates[candidates["source_id"] == source_id])
     curve = whole_band(every_band)
-    bands = dict(iter(every_band.groupby(subband_of(every_band)))) if events else {}
-    subbands = [
-        (float(rows["freq_hz"].iloc[0]), baseline_jy(rows, events), rows)
-        for subband, rows in sorted(bands.items())
-        if subband != WHOLE_BAND
-    ]
+    bands = every_band.groupby(subband_of(every_band)) if events else ()
+    subbands = {
+        float(rows["freq_hz"].iloc[0]): rows for subband, rows in bands if subband != WHOLE_BAND
+    }
     known = variability[variability["source_id"] == source_id].to_dict("records")
     return Curve(
         source_id=source_id,
-        rank=int(dips["rank"].iloc[0]) if len(dips) else None,
+        rank=events[0].rank if events else None,
         figures=known[0] if known else {},
         picture=Picture(
             figures.lightcurve_plot(curve, baseline_jy(curve, events), events, subbands),
             f"Light curve of {source_id}",
         ),
-    )
-
-
-def baseline_jy(curve: pd.DataFrame, events: Sequence[tuple[float, float]]) -> float:
-    """Median of the good normalised fluxes outside the dips."""
-    outside = (curve["status"] == "ok") & np.isfinite(curve["norm_flux_jy"])
-    for centre_mjd, fwhm_days in events:
-        outside &= (curve["mjd"] - centre_mjd).abs() > fwhm_days
-    return float(curve.loc[outside, "norm_flux_jy"].median())
-
-
-def gains_plot(lightcurves: pd.DataFrame) -> Plot | None:
-    """Draw the gains that were divided out, each once, though many sources share them."""
-    solved = lightcurves[(lightcurves["status"] == "ok") & np.isfinite(lightcurves["gain"])]
-    if solved.empty:
-        return None
-    # Each source's transit has its own mid-time and gain; those of one image lie together.
-    minutes = (solved["mjd"] * 288).round().astype("int64")
-    each = solved.groupby(minutes)[["mjd", "gain", "gain_err"]].median()
-    return Plot(
-        "",
-        Picture(figures.gains_through_time(each), "Gain of the images against date"),
-        f"{plural(len(each), 'gain')}: median of those of the sources that transit within five "
-        "minutes. The mean over the good images of a field is 1.",
     )
 
 
@@ -127,6 +87,8 @@ def archive_content(
     variability: pd.DataFrame,
     candidates: pd.DataFrame,
     n_lightcurves: int,
+    quality: ImageQuality | None = None,
+    page_of_source: Callable[[str], str] = str,
 ) -> dict[str, Any]:
     """Return what the template `archive.html.j2` needs, but for provenance.
 
@@ -135,6 +97,8 @@ def archive_content(
     dates : in order.
     lightcurves, variability, candidates : the archive's tables; any may be empty.
     n_lightcurves : how many variable sources are shown beside the candidates.
+    quality : of the images, where there is a table of them.
+    page_of_source : the link to a source's page.
     """
     every_band, variability = lightcurves, whole_band(variability)
     lightcurves = whole_band(lightcurves)
@@ -154,10 +118,11 @@ def archive_content(
     return {
         "dates": dates,
         "key_figures": key_figures(dates, lightcurves, variability, candidates),
-        "candidates": ranked,
+        "candidates": candidate_table(ranked),
         "chromatic": any(one.get("n_subbands") for one in ranked),
         "plane": plane,
-        "gains": gains_plot(lightcurves),
+        "quality": quality,
+        "pages": {name: page_of_source(name) for name in shown},
         "curves": [
             curve_of(name, by_source[name], variability, candidates)
             for name in shown

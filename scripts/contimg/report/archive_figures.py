@@ -1,12 +1,10 @@
-"""Plots of the archive: light curves, the variability plane, gains through the years."""
+"""Plots of the archive: light curves, the variability plane."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from contimg.report.figures import (
     BLUE,
@@ -19,23 +17,18 @@ from contimg.report.figures import (
     canvas,
     encoded,
     plain_numbers,
+    utc,
 )
-
-MJD_ZERO = np.datetime64("1858-11-17T00:00:00")
-
-
-def utc(mjd: NDArray[np.float64]) -> NDArray[np.datetime64]:
-    """Return MJDs (UTC) as times that matplotlib draws as dates."""
-    seconds = np.round(np.atleast_1d(np.asarray(mjd, dtype=float)) * 86400)
-    return MJD_ZERO + seconds.astype("timedelta64[s]")
+from contimg.source_events import Event
+from contimg.source_figures import draw_subbands
 
 
 @matplotlib.rc_context(STYLE)
 def lightcurve_plot(
     curve: pd.DataFrame,
     baseline_jy: float,
-    events: Sequence[tuple[float, float]] = (),
-    subbands: Sequence[tuple[float, float, pd.DataFrame]] = (),
+    events: Sequence[Event] = (),
+    subbands: Mapping[float, pd.DataFrame] | None = None,
 ) -> bytes:
     """Draw one source's normalised flux against date.
 
@@ -43,15 +36,15 @@ def lightcurve_plot(
     ----------
     curve : rows of one source: mjd, norm_flux_jy, norm_err_jy, status.
     baseline_jy : drawn as a line.
-    events : centre (MJD) and full width (days) of the dips to mark.
-    subbands : frequency (Hz), baseline (Jy) and rows of each subband image's light curve, drawn
-        below over their baselines.
+    events : dips to mark.
+    subbands : rows of each subband image's light curve by its frequency (Hz), drawn below over
+        their baselines.
     """
     figure = canvas(570, 340 if subbands else 210)
     axes = figure.subplots(2 if subbands else 1, 1, sharex=True, squeeze=False)[:, 0]
     for panel in axes:
-        for centre_mjd, fwhm_days in events:
-            edges = utc(np.array([centre_mjd - fwhm_days / 2, centre_mjd + fwhm_days / 2]))
+        for event in events:
+            edges = utc(np.array(event.span_mjd))
             panel.axvspan(edges[0], edges[1], color=ORANGE, alpha=0.25, lw=0)
         panel.margins(x=0.02)
     good = curve["status"] == "ok"
@@ -65,27 +58,8 @@ def lightcurve_plot(
     axes[0].axhline(baseline_jy * 1e3, color=MUTED, lw=0.8, ls=(0, (4, 3)))
     axes[0].set_ylabel("flux (mJy)")
     if subbands:
-        draw_subbands(axes[1], subbands)
+        draw_subbands(axes[1], subbands, events)
     return encoded(figure)
-
-
-def draw_subbands(axes: Axes, subbands: Sequence[tuple[float, float, pd.DataFrame]]) -> None:
-    """Draw the light curves of subband images over their baselines; see `lightcurve_plot`."""
-    colours = matplotlib.colormaps["viridis"](np.linspace(0.7, 0.0, len(subbands)))
-    for (freq_hz, baseline_jy, rows), colour in zip(subbands, colours, strict=True):
-        rows = rows[(rows["status"] == "ok") & np.isfinite(rows["norm_flux_jy"])]
-        if len(rows):
-            axes.errorbar(
-                utc(rows["mjd"]), rows["norm_flux_jy"] / baseline_jy,
-                rows["norm_err_jy"] / baseline_jy,
-                fmt="o-", ms=2, mew=0, lw=0.5, elinewidth=0.4, color=colour, alpha=0.8,
-                label=f"{freq_hz / 1e9:.3f}",
-            )  # fmt: skip
-    axes.axhline(1, color=MUTED, lw=0.8, ls=(0, (4, 3)))
-    axes.set_ylabel("flux / baseline")
-    axes.legend(
-        title="GHz", loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6.5, handlelength=0.8
-    )
 
 
 @matplotlib.rc_context(STYLE)
@@ -121,24 +95,4 @@ def variability_plane(
         for axis in (axes.xaxis, axes.yaxis):
             plain_numbers(axis)
     axes.legend(loc="upper left")
-    return encoded(figure)
-
-
-@matplotlib.rc_context(STYLE)
-def gains_through_time(gains: pd.DataFrame) -> bytes:
-    """Draw the gain of each transit's images against date.
-
-    Parameters
-    ----------
-    gains : mjd, gain, gain_err; a row a solved gain.
-    """
-    figure = canvas(1160, 240)
-    axes = figure.subplots()
-    axes.errorbar(
-        utc(gains["mjd"]), gains["gain"], gains["gain_err"],
-        fmt="o", ms=2, mew=0, elinewidth=0.4, color=BLUE, alpha=0.5,
-    )  # fmt: skip
-    axes.axhline(1, color=MUTED, lw=0.8, ls=(0, (4, 3)))
-    axes.set_ylabel("gain")
-    axes.margins(x=0.02)
     return encoded(figure)

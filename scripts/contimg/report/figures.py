@@ -27,6 +27,7 @@ POLARIZATION_COLOURS = (BLUE, VERMILLION, GREEN, ORANGE)
 INCH_PX = 100
 PANELS_ACROSS = 12
 DENSITY, MOSAIC_DENSITY = 2.0, 1.0
+MJD_ZERO = np.datetime64("1858-11-17T00:00:00")
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -49,6 +50,12 @@ STYLE: Any = {
     "legend.frameon": False,
     "date.converter": "concise",
 }
+
+
+def utc(mjd: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """Return MJDs (UTC) as times that matplotlib draws as dates."""
+    seconds = np.round(np.atleast_1d(np.asarray(mjd, dtype=float)) * 86400)
+    return MJD_ZERO + seconds.astype("timedelta64[s]")
 
 
 def canvas(width_px: int, height_px: int, **layout: Any) -> Figure:

@@ -1,0 +1,383 @@
+"""One source of a working directory: its fluxes, metrics, light curve and images.
+
+    from contimg import Source
+
+    source = Source("J150928.9+462528", "/data/dsa110")
+    source.n_epochs, source.metrics()["eta"]
+    source.lightcurve().savefig("lightcurve.pdf")
+
+Everything is read when it is asked for, and of the large tables only the source's own rows.
+"""
+
+import difflib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from contimg.annotations import read_annotations
+from contimg.catalog import read_sources
+from contimg.cutouts import empty_cutout, read_cutout
+from contimg.epochs import USABLE
+from contimg.schemas import EXTERNAL_LIGHTCURVES, PHOTOMETRY, VARIABILITY, WHOLE_BAND
+from contimg.source_events import Event, events_of
+from contimg.source_figures import EpochImage, cutouts_figure, lightcurve_figure
+from contimg.source_names import position_of
+from contimg.tables import empty_table, read_table, require_columns, subband_of, whole_band
+from contimg.variability import measure_variability
+
+ARCSEC_DEG = 1 / 3600
+NAME_ERROR_DEG = 5 * ARCSEC_DEG
+NEAREST_DEG = 2.0
+N_NEAREST = 5
+DETECTION_SNR = 5.0
+EPOCH_GAP_HOURS = 12.0
+CUTOUT_BEAMS = 12
+
+
+class Source:
+    """A source by its name.
+
+    Parameters
+    ----------
+    source_id : as in the catalogue, JHHMMSS.s+DDMMSS.
+    directory : the working directory of the workflow.
+    lightcurves : another table of light curves to read than the directory's: parquet or CSV,
+        of this or another telescope; source_id, mjd, flux_jy and flux_err_jy are enough.
+
+    Attributes
+    ----------
+    source_id : name.
+    directory : working directory.
+    ra_deg, dec_deg : ICRS position; NaN when no table tells it.
+    catalog : the catalogue's row, empty when the source is not in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the directory holds no product.
+    ValueError
+        When no product knows the source; the message names those nearest.
+    """
+
+    def __init__(
+        self, source_id: str, directory: Path | str = ".", *, lightcurves: Path | str | None = None
+    ) -> None:
+        self.source_id = source_id
+        self.directory = Path(directory)
+        self._lightcurves = Path(lightcurves) if lightcurves else None
+        if self._lightcurves is None:
+            require_products(self.directory)
+        self.catalog = catalog_row(self._catalog_path, source_id)
+        if not self.catalog and self._curves.empty and self.measurements.empty:
+            raise ValueError(self._unknown())
+        known = [self.catalog, *self._curves[:1].to_dict("records")]
+        known += self.measurements[:1].to_dict("records") if len(known) < 2 else []
+        self.ra_deg = first_number(known, "ra_deg")
+        self.dec_deg = first_number(known, "dec_deg")
+
+    @classmethod
+    def at(
+        cls, ra_deg: float, dec_deg: float, radius_arcsec: float = 30.0, directory: Path | str = "."
+    ) -> "Source":
+        """Return the catalogue's source nearest to a position.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : ICRS position.
+        radius_arcsec : no source farther away is taken.
+        directory : the working directory of the workflow.
+
+        Raises
+        ------
+        ValueError
+            When there is none; the message names those nearest.
+        """
+        require_products(Path(directory))
+        path = Path(directory) / "catalogs" / "master_sources.sqlite3"
+        near = read_sources(path, ra_deg, dec_deg, max(NEAREST_DEG, radius_arcsec * ARCSEC_DEG))
+        near = near.sort_values("separation_deg", ignore_index=True)
+        if near.empty or near.separation_deg[0] > radius_arcsec * ARCSEC_DEG:
+            raise ValueError(
+                f"{path}: no source within {radius_arcsec:g} arcsec of RA {ra_deg:.5f}, dec "
+                f"{dec_deg:.5f} deg; {nearest_words(near)}"
+            )
+        return cls(near.source_id[0], directory)
+
+    def __repr__(self) -> str:
+        return f"<Source {self.source_id} in {self.directory}: {self.n_epochs} epochs>"
+
+    @cached_property
+    def measurements(self) -> pd.DataFrame:
+        """Forced fluxes: a row an image (and subband), in order of time, as photometry has them."""
+        paths = sorted((self.directory / "photometry").glob("*/photometry.parquet"))
+        found = [read_table(path, source_ids=[self.source_id])[0] for path in paths]
+        tables = [rows for rows in found if len(rows)] or [empty_table(PHOTOMETRY)]
+        return pd.concat(tables).sort_values(["mjd", "group"], ignore_index=True)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """The light curve: a row a transit, of the whole band, usable or not.
+
+        Before the archive's light curves are made these are the images' fluxes as they are.
+        """
+        if self._curves_path.is_file():
+            return whole_band(self._curves)
+        return whole_band(self.measurements)
+
+    @cached_property
+    def subbands(self) -> dict[float, pd.DataFrame]:
+        """The light curve of each subband image, by its frequency in Hz."""
+        bands = self._curves.groupby(subband_of(self._curves))
+        return {
+            float(rows["freq_hz"].iloc[0]): rows.reset_index(drop=True)
+            for subband, rows in bands
+            if subband != WHOLE_BAND
+        }
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs with a usable flux."""
+        return int(self._usable.sum())
+
+    @property
+    def detections(self) -> int:
+        """Number of usable epochs at or above the detection S/N of the configuration."""
+        normalised = "norm_flux_jy" in self.epochs
+        names = ("norm_flux_jy", "norm_err_jy") if normalised else ("flux_jy", "flux_err_jy")
+        flux, error = (self.epochs.loc[self._usable, name] for name in names)
+        return int((flux >= self.detection_snr * error).sum())
+
+    @cached_property
+    def detection_snr(self) -> float:
+        """S/N from which an epoch is a detection."""
+        options = self._product("variability")[1].get("options", {})
+        return float(options.get("detection_snr", DETECTION_SNR))
+
+    @cached_property
+    def candidates(self) -> pd.DataFrame:
+        """The source's rows of the candidate table: none, or one for each event."""
+        rows = self._product("ese_candidates")[0]
+        return rows.sort_values("rank", ignore_index=True) if len(rows) else rows
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """What made the source a candidate, the best first."""
+        return events_of(self.candidates) if len(self.candidates) else []
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """What people say of it in annotations/candidates.csv: verdict, who, note."""
+        path = self.directory / "annotations" / "candidates.csv"
+        verdicts = read_annotations(path if path.is_file() else None)
+        own = verdicts[verdicts["id"] == self.source_id]
+        return own.drop(columns="id").reset_index(drop=True)
+
+    def metrics(self) -> pd.Series:
+        """Return its row of variability.parquet, or the same measured here when there is none.
+
+        Without a usable epoch the counts are 0 and the rest is NaN.
+        """
+        rows = whole_band(self._product("variability")[0])
+        if rows.empty and len(self.epochs):
+            names = ["source_id", "mjd", "flux_jy", "flux_err_jy", "norm_flux_jy", "norm_err_jy"]
+            names += ["status", "ra_deg", "dec_deg", "upper_limit"]
+            rows = measure_variability(self.epochs[[n for n in names if n in self.epochs]])
+        if rows.empty:
+            columns = [column for column in VARIABILITY if not column.optional]
+            nothing = {c.name: 0 if c.dtype == "int64" else np.nan for c in columns}
+            where = {"source_id": self.source_id, "ra_deg": self.ra_deg, "dec_deg": self.dec_deg}
+            return pd.Series({**nothing, **where}, name=self.source_id)
+        return rows.iloc[0].rename(self.source_id)
+
+    def lightcurve(self, raw: bool = True) -> Figure:
+        """Draw the light curve: normalised fluxes, and below them those before normalisation.
+
+        The baseline and the events of a candidate are marked, limits are drawn as limits.
+
+        Parameters
+        ----------
+        raw : draw the fluxes before normalisation too.
+
+        Returns
+        -------
+        figure : of matplotlib; `figure.savefig("lightcurve.pdf")` makes it a file.
+        """
+        return lightcurve_figure(
+            self.source_id, self.epochs, self.events, self.subbands, self.detection_snr, raw
+        )
+
+    def epoch_images(self, size_arcsec: float | None = None) -> list[EpochImage]:
+        """Return the best image of each epoch around the source, in order of time.
+
+        Parameters
+        ----------
+        size_arcsec : side; by default twelve beams of the first image that has one.
+        """
+        rows = whole_band(self.measurements)
+        if rows.empty:
+            return []
+        options = self._product("lightcurves")[1].get("options", {})
+        gap_days = float(options.get("epoch_gap_hours", EPOCH_GAP_HOURS)) / 24
+        epoch = (rows["mjd"].diff() > gap_days).cumsum()
+        order = rows.assign(good=rows["status"] == "ok", epoch=epoch)
+        order = order.sort_values(["good", "pb"], ascending=False, kind="stable")
+        best = order.drop_duplicates("epoch").sort_values("mjd")
+        images = []
+        for row in best.itertuples():
+            path = self.directory / "images" / row.date / f"{row.group}.pbcor.fits"
+            if size_arcsec is None:
+                first = read_cutout(path, self.ra_deg, self.dec_deg, 0.0)
+                if np.isfinite(first.beam.bmaj_deg):
+                    size_arcsec = CUTOUT_BEAMS * first.beam.bmaj_deg / ARCSEC_DEG
+            cutout = (
+                empty_cutout("no image of this epoch is there")
+                if size_arcsec is None
+                else read_cutout(path, self.ra_deg, self.dec_deg, size_arcsec * ARCSEC_DEG)
+            )
+            images.append(
+                EpochImage(
+                    row.mjd, row.date, row.group, row.flux_jy, row.flux_err_jy, row.status, cutout
+                )
+            )
+        return images
+
+    def cutouts(self, size_arcsec: float | None = None) -> Figure:
+        """Draw the best image of each epoch: one stretch (ZScale) for all, the beam in a corner.
+
+        Parameters
+        ----------
+        size_arcsec : side; by default twelve beams.
+
+        Returns
+        -------
+        figure : of matplotlib; an image that is not there is an empty panel that says so.
+        """
+        return cutouts_figure(self.source_id, self.epoch_images(size_arcsec))
+
+    def nearby(self, radius_deg: float = 0.25) -> pd.DataFrame:
+        """Return the catalogue's sources around this one, the nearest first.
+
+        Parameters
+        ----------
+        radius_deg : radius.
+
+        Returns
+        -------
+        neighbours : the catalogue's columns, `separation_arcsec`, `position_angle_deg` (from
+            north through east) and, where they are measured, n_epochs, mean_jy, v and eta.
+        """
+        near = read_sources(self._catalog_path, self.ra_deg, self.dec_deg, radius_deg)
+        near = near[near["source_id"] != self.source_id]
+        near = near.sort_values(["separation_deg", "source_id"], ignore_index=True)
+        near["separation_arcsec"] = near.pop("separation_deg") / ARCSEC_DEG
+        near["position_angle_deg"] = position_angle_deg(self.ra_deg, self.dec_deg, near)
+        path = self.directory / "variability" / "variability.parquet"
+        if near.empty or not path.is_file():
+            return near
+        metrics = whole_band(read_table(path, source_ids=list(near["source_id"]))[0])
+        wanted = ["source_id", "n_epochs", "mean_jy", "v", "eta"]
+        return near.merge(metrics[wanted], on="source_id", how="left")
+
+    @property
+    def _catalog_path(self) -> Path:
+        return self.directory / "catalogs" / "master_sources.sqlite3"
+
+    @property
+    def _curves_path(self) -> Path:
+        return self._lightcurves or self.directory / "variability" / "lightcurves.parquet"
+
+    @cached_property
+    def _curves(self) -> pd.DataFrame:
+        """Its rows of the light curves, of every band."""
+        if not self._curves_path.is_file():
+            return pd.DataFrame({"source_id": [], "subband": []})
+        rows = read_table(self._curves_path, source_ids=[self.source_id])[0]
+        require_columns(rows, EXTERNAL_LIGHTCURVES, self._curves_path)
+        return rows.sort_values("mjd", ignore_index=True)
+
+    @property
+    def _usable(self) -> pd.Series:
+        """Which epochs have a usable flux."""
+        rows = self.epochs
+        normalised = "norm_flux_jy" in rows
+        good = np.isfinite(rows["norm_flux_jy" if normalised else "flux_jy"])
+        if "status" in rows:
+            good &= rows["status"].isin(USABLE)
+        if "upper_limit" in rows:
+            good &= ~rows["upper_limit"].fillna(False).astype(bool)
+        return good
+
+    def _product(self, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Return its rows of a table of the archive, and the table's metadata."""
+        path = self.directory / "variability" / f"{name}.parquet"
+        own_table = self._lightcurves is None
+        if not own_table or not path.is_file():
+            return pd.DataFrame({"source_id": []}), {}
+        return read_table(path, source_ids=[self.source_id])
+
+    def _unknown(self) -> str:
+        """Say that there is no such source, and which are nearest."""
+        where = position_of(self.source_id)
+        if where is not None and self._catalog_path.is_file():
+            near = read_sources(self._catalog_path, *where, NEAREST_DEG)
+            words = nearest_words(near.sort_values("separation_deg", ignore_index=True))
+        else:
+            ids: list[str] = []
+            if self._curves_path.is_file():
+                ids = sorted(set(read_table(self._curves_path, ["source_id"])[0]["source_id"]))
+            alike = difflib.get_close_matches(self.source_id, ids, N_NEAREST, 0.0)
+            words = f"names most alike: {', '.join(alike)}" if alike else "no table has any"
+        return f"{self.directory}: no source {self.source_id}; {words}"
+
+
+def require_products(directory: Path) -> None:
+    """Raise FileNotFoundError when a directory holds nothing that tells of sources."""
+    wanted = (
+        "variability/lightcurves.parquet",
+        "photometry/*/photometry.parquet",
+        "catalogs/master_sources.sqlite3",
+    )
+    if not any(next(directory.glob(pattern), None) for pattern in wanted):
+        raise FileNotFoundError(
+            f"{directory}: none of {', '.join(wanted)} is there; give the working directory of "
+            "the workflow"
+        )
+
+
+def catalog_row(path: Path, source_id: str) -> dict[str, Any]:
+    """Return a source's row of the catalogue, empty when there is none."""
+    where = position_of(source_id)
+    if where is None or not path.is_file():
+        return {}
+    near = read_sources(path, *where, NAME_ERROR_DEG)
+    rows = near[near["source_id"] == source_id].drop(columns="separation_deg").to_dict("records")
+    return {str(name): value for name, value in rows[0].items()} if rows else {}
+
+
+def first_number(rows: list[dict[Any, Any]], name: str) -> float:
+    """Return the first finite value of a name among rows, else NaN."""
+    values = [float(row[name]) for row in rows if row.get(name) is not None]
+    return next((value for value in values if np.isfinite(value)), np.nan)
+
+
+def nearest_words(near: pd.DataFrame) -> str:
+    """Name the nearest sources, given rows by rising separation_deg."""
+    if near.empty:
+        return f"none within {NEAREST_DEG:g} deg"
+    names = [
+        f"{row.source_id} ({row.separation_deg / ARCSEC_DEG:.1f} arcsec)"
+        for row in near[:N_NEAREST].itertuples()
+    ]
+    return f"nearest: {', '.join(names)}"
+
+
+def position_angle_deg(ra_deg: float, dec_deg: float, others: pd.DataFrame) -> np.ndarray:
+    """Return the position angles of other positions, from north through east, 0 to 360."""
+    east = np.radians(others["ra_deg"].to_numpy(dtype=float) - ra_deg)
+    dec, other = np.radians(dec_deg), np.radians(others["dec_deg"].to_numpy(dtype=float))
+    along = np.cos(dec) * np.sin(other) - np.sin(dec) * np.cos(other) * np.cos(east)
+    return np.degrees(np.arctan2(np.sin(east) * np.cos(other), along)) % 360

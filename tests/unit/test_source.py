@@ -1,0 +1,172 @@
+"""Looking at one source: what is read, what is said, and what is drawn."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_images import sin_header
+from synthetic_source import DEC, DEEP_JY, MJD, NAME, PEAK_JY, RA, curves, fluxes, made_up_archive
+
+from contimg import Source
+from contimg.codedigest import closure
+from contimg.cutouts import common_stretch, read_cutout
+from contimg.fits import write_image
+from contimg.source_events import Event, baseline_jy, events_of
+from contimg.source_figures import event_line, marks_of
+from contimg.source_names import position_of, source_name
+from contimg.variability import measure_variability
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    made_up_archive(folder)
+    return folder
+
+
+def test_a_source_is_its_own_rows_of_every_table(archive):
+    source = Source(NAME, archive)
+    assert (source.ra_deg, source.dec_deg) == (RA, DEC)
+    assert len(source.measurements) == 2 * len(MJD) and set(source.measurements.source_id) == {NAME}
+    assert source.measurements.mjd.is_monotonic_increasing
+    assert (source.n_epochs, source.detections) == (len(MJD) - 1, len(MJD) - 1)
+    assert source.verdicts.to_dict("records") == [{"verdict": "ESE", "who": "Ann", "note": ""}]
+    (event,) = source.events
+    assert (event.depth, event.span_mjd) == (0.3, (MJD[6] - 7, MJD[6] + 7))
+
+
+def test_metrics_are_the_tables_row_or_the_same_measured_here(archive, tmp_path):
+    measured = Source(NAME, archive).metrics()
+    table = measure_variability(curves())
+    pd.testing.assert_series_equal(measured, table.iloc[0], check_names=False)
+    assert measured.n_epochs == len(MJD) - 1
+
+
+def test_before_the_archive_is_made_the_images_fluxes_are_the_light_curve(archive, tmp_path):
+    (tmp_path / "photometry").symlink_to(archive / "photometry")
+    source = Source(NAME, tmp_path)
+    assert (source.n_epochs, source.detections) == (24, 24)
+    assert source.metrics().wmean_jy == pytest.approx(np.mean(fluxes()))
+    assert len(source.lightcurve().axes) == 1
+
+
+def test_the_errors_name_what_is_near_and_what_is_wanted(archive, tmp_path):
+    with pytest.raises(ValueError, match=rf"no source J133000\.1\+300000; .*{NAME[:6]}"):
+        Source("J133000.1+300000", archive)
+    with pytest.raises(FileNotFoundError, match=r"none of variability/lightcurves\.parquet"):
+        Source(NAME, tmp_path)
+
+
+def test_a_light_curve_shows_baseline_event_and_both_fluxes(archive):
+    figure = Source(NAME, archive).lightcurve()
+    normalised, raw = figure.axes
+    heights = {line.get_label(): line.get_ydata()[0] for line in normalised.lines}
+    assert heights["baseline"] == pytest.approx(1e3 * PEAK_JY)
+    assert heights["event 1"] == pytest.approx(1e3 * DEEP_JY)
+    assert [line.get_ydata()[0] for line in raw.lines if line.get_label() == "baseline"] == [
+        pytest.approx(1.1e3 * PEAK_JY)
+    ]
+
+
+def test_limits_are_limits_and_faint_fluxes_have_one(tmp_path):
+    path = tmp_path / "curves.csv"
+    pd.DataFrame(
+        {
+            "source_id": "PKS 1", "mjd": [1.0, 2.0, 3.0, 4.0], "flux_jy": [0.1, 0.01, -0.02, 0.05],
+            "flux_err_jy": 0.01, "upper_limit": [False, False, False, True],
+        }
+    ).to_csv(path, index=False)  # fmt: skip
+    source = Source("PKS 1", lightcurves=path)
+    marks = marks_of(source.epochs, "flux_jy", "flux_err_jy", 5.0)
+    assert marks.kind.tolist() == ["detection", "faint", "faint", "limit"]
+    np.testing.assert_allclose(marks.limit_jy, [np.nan, 0.04, 0.03, 0.05])
+    assert (source.n_epochs, source.detections) == (3, 1)
+    assert "upper limit" in [line.get_label() for line in source.lightcurve().axes[0].lines]
+
+
+def test_the_baseline_is_outside_the_events_where_there_is_enough():
+    curve = pd.DataFrame({"mjd": MJD, "norm_flux_jy": fluxes()})
+    assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3, "")]) == PEAK_JY
+    assert baseline_jy(curve, [Event(1, MJD[6], 500.0, 0.3, "")]) == PEAK_JY
+    assert np.isnan(baseline_jy(curve.assign(norm_flux_jy=np.nan)))
+    deep = curve.assign(
+        upper_limit=curve.norm_flux_jy < PEAK_JY, norm_flux_jy=PEAK_JY - 0.001 * MJD
+    )
+    assert baseline_jy(deep) == deep.norm_flux_jy[~deep.upper_limit].median()
+
+
+def test_the_line_of_an_event_is_the_lens_that_was_fitted():
+    row = {
+        "rank": 1, "centre_mjd": 60000.0, "fwhm_days": 20.0, "depth": 0.3, "reason": "it dips",
+        "template": "sheet", "alpha": 8.0, "beta_s": 0.2, "impact": np.nan,
+        "lensed_fraction": 0.4, "baseline_jy": 0.2,
+    }  # fmt: skip
+    (event,) = events_of(pd.DataFrame([row]))
+    epochs = pd.DataFrame({"mjd": [59900.0, 60100.0]})
+    mjd, flux = event_line(event, epochs, 0.1, "norm_flux_jy")
+    assert flux[0] == pytest.approx(0.2, rel=1e-3) and flux.max() > 0.21, "caustics at its sides"
+    deep = mjd[flux < 0.2 * (1 - 0.4 * 0.5)]
+    assert 0.2 * 0.6 <= flux.min() < 0.2 * 0.8, "no more than what is lensed is lost"
+    assert abs(deep.mean() - 60000.0) < 0.5 and np.ptp(deep) < 21
+    (without,) = events_of(pd.DataFrame([row]).drop(columns=["alpha", "baseline_jy"]))
+    mjd, flux = event_line(without, epochs[:1], 0.1, "norm_flux_jy")
+    assert mjd.tolist() == [59900.0] * 2, "nothing is drawn beyond the epochs"
+    assert flux.tolist() == pytest.approx([0.07, 0.07])
+
+
+def test_cutouts_are_of_each_epochs_best_image_and_say_why_one_is_missing(archive):
+    images = Source(NAME, archive).epoch_images()
+    assert [image.group[11:16] for image in images] == ["12:05"] * len(MJD)
+    reasons = [image.cutout.reason for image in images]
+    assert reasons[:4] == ["", "", "", "no light"]
+    assert set(reasons[4:]) == {"the image is not there"}
+    first = images[0].cutout
+    middle = first.data.shape[0] // 2
+    assert first.data[middle, middle] == pytest.approx(PEAK_JY)
+    figure = Source(NAME, archive).cutouts()
+    limits = {panel.images[0].get_clim() for panel in figure.axes if panel.images}
+    assert len(limits) == 1
+    assert sum(len(panel.patches) for panel in figure.axes) == 3, "one beam for each image"
+
+
+def test_a_cutout_reads_its_own_pixels_only_and_pads_at_the_edge(tmp_path):
+    size = 1501
+    header = sin_header((RA, DEC), shape=(size, size))
+    image = np.arange(size * size, dtype=np.float32).reshape(size, size)
+    write_image(tmp_path / "image.fits", image, header)
+    scale = abs(header["CDELT2"])
+    before = read_so_far()
+    inner = read_cutout(tmp_path / "image.fits", RA, DEC, 20 * scale)
+    assert read_so_far() - before < (tmp_path / "image.fits").stat().st_size / 10
+    np.testing.assert_array_equal(inner.data, image[740:761, 740:761])
+    corner = read_cutout(tmp_path / "image.fits", RA, DEC + 748 * scale, 20 * scale)
+    assert np.isnan(corner.data[13:]).all() and np.isfinite(corner.data[:12]).all()
+    outside = read_cutout(tmp_path / "image.fits", RA, DEC + 900 * scale, 20 * scale)
+    assert outside.reason == "outside the image" and common_stretch([outside]) == (0.0, 1.0)
+
+
+def read_so_far() -> int:
+    """Bytes that this process has read from files, as the kernel counts them."""
+    return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
+
+
+def test_a_name_tells_its_position():
+    for ra_deg, dec_deg in ((227.37043, 46.424639), (0.0, -0.0001), (359.9999, 89.9)):
+        ra, dec = position_of(source_name(ra_deg, dec_deg))
+        assert abs(dec - dec_deg) < 1 / 3600 and abs(ra - ra_deg) < 1.5 / 3600
+    assert position_of("PKS 1") is None and position_of("J256000.0+000000") is None
+
+
+def test_the_library_itself_is_imported_without_what_a_source_needs():
+    check = "import sys, contimg; sys.exit(bool({'pandas', 'contimg.source'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=SCRIPTS)
+
+
+def test_rules_that_look_at_no_source_do_not_depend_on_how_that_is_done():
+    modules = {path.name for path in closure(SCRIPTS / "measure_photometry.py", SCRIPTS)}
+    assert "photometry.py" in modules and "source.py" not in modules
