@@ -119,3 +119,11 @@ def test_tables_that_cannot_be_meant_are_refused_with_what_is_wrong(folder: Path
     assert "dec_deg '54d' found in row 2, degrees expected" in refused(folder, words)
     (folder / "positions.csv").unlink()
     assert "positions.csv" in refused(folder)
+
+
+def test_a_field_too_crowded_to_fit_is_refused(folder: Path) -> None:
+    table = pd.read_csv(folder / "positions.csv")
+    rng = np.random.default_rng(0)
+    ra, dec = (table[name][0] + rng.uniform(-0.04, 0.04, 4000) for name in ("ra_deg", "dec_deg"))
+    crowd = pd.DataFrame({"ra_deg": ra, "dec_deg": dec})
+    assert "positions found of which each is near the next" in refused(folder, crowd)
