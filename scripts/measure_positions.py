@@ -116,10 +116,11 @@ def read_sky_image(path: Path) -> Image:
             f"{path}: restoring beam of {found.beam.bmaj_deg:g} x {found.beam.bmin_deg:g} deg "
             "found, positive BMAJ and BMIN expected; write them to the header"
         )
-    if not found.wcs.has_celestial:
+    axes = [str(found.header.get(f"CTYPE{number}", "nothing")) for number in (1, 2)]
+    if not (found.wcs.has_celestial and found.wcs.wcs.lngtyp == "RA"):
         raise ValueError(
-            f"{path}: no right ascension and declination found among the axes, CTYPE1 and CTYPE2 "
-            "of the sky expected; give an image with sky coordinates"
+            f"{path}: axes {' and '.join(axes)} found, right ascension and declination expected; "
+            "give an image with these coordinates"
         )
     return found
 

@@ -140,7 +140,7 @@ def pixel_positions(
     known = np.isfinite(ra) & (np.abs(dec) <= 90.0)
     x, y = np.full((2, ra.size), np.nan)
     if known.any():
-        x[known], y[known] = image.wcs.all_world2pix(ra[known], dec[known], 0)
+        x[known], y[known] = image.wcs.all_world2pix(ra[known], dec[known], 0, quiet=True)
     return x, y, known
 
 

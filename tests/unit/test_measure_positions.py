@@ -83,6 +83,14 @@ def test_an_image_without_beam_is_refused_in_one_line(folder: Path) -> None:
     assert "positive BMAJ and BMIN expected" in refused(folder)
 
 
+@pytest.mark.parametrize("axes", [("GLON-SIN", "GLAT-SIN"), ("LINEAR", "LINEAR")])
+def test_an_image_of_other_coordinates_is_refused(folder: Path, axes: tuple[str, str]) -> None:
+    with afits.open(folder / "image.fits", mode="update") as hdus:
+        hdus[0].header["CTYPE1"], hdus[0].header["CTYPE2"] = axes
+    expected = f"image.fits: axes {axes[0]} and {axes[1]} found, right ascension"
+    assert expected in refused(folder)
+
+
 def test_positions_that_cannot_be_measured_say_why(folder: Path) -> None:
     table = pd.read_csv(folder / "positions.csv")
     ra, dec = table["ra_deg"][0], table["dec_deg"][0]
