@@ -19,7 +19,10 @@ def fields(draw):
     shape = draw(st.tuples(st.integers(40, 70), st.integers(40, 70)))
     bmaj_pixels = draw(st.floats(2.5, 6.0))
     bmaj_deg = bmaj_pixels * CELL_ARCSEC / 3600
-    beam = Beam(bmaj_deg, bmaj_deg * draw(st.floats(0.45, 1.0)), draw(st.floats(-180, 180)))
+    # Sums over pixels are integrals from two pixels a beam on; at 1.5 the error is 1.4 % off.
+    bmin_pixels = max(bmaj_pixels * draw(st.floats(0.45, 1.0)), 2.2)
+    bmin_deg = bmin_pixels * CELL_ARCSEC / 3600
+    beam = Beam(bmaj_deg, bmin_deg, draw(st.floats(-180, 180)))
     x, y = [], []
     for _ in range(draw(st.integers(1, 3))):
         centre = [draw(st.floats(-3, n + 2)) for n in shape[::-1]]
