@@ -65,6 +65,7 @@ def test_agrees_with_the_formulas_done_slowly(field) -> None:
     bmaj_pixels = beam.bmaj_deg * 3600 / CELL_ARCSEC
     assume((apart > 0.4 * bmaj_pixels).all())  # closer ones share their flux, each way its own
     assume((np.abs(apart - 1.5 * bmaj_pixels) > 1e-3).all())
+    assume((np.abs(np.r_[x, y] % 1 - 0.5) > 1e-6).all())  # which of two pixels is nearest
     image, background, rms = pixels_of(*field)
     ra, dec = image.wcs.all_pix2world(x, y, 0)
     fast = measure_fluxes(image, ra, dec, background, rms)
