@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from contimg.fits import Image, read_image
+from contimg.photometry import CrowdedFieldError
 from contimg.photometry_tables import fluxes_of, local_noise_of, response_at
 from contimg.schemas import FORCED_FLUXES
 from contimg.script import run
@@ -50,13 +51,11 @@ def main(
     background, measured_noise = local_noise_of(restored, background_box_beams)
     sources["pb"] = 1.0 if response is None else response_at(response, sources)
     sources.loc[~(sources["pb"] > 0), "pb"] = np.nan
-    table = fluxes_of(
-        restored,
-        measured_noise if noise is None else noise.data,
-        background,
-        sources,
-        blend_beams,
-    )
+    used_noise = measured_noise if noise is None else noise.data
+    try:
+        table = fluxes_of(restored, used_noise, background, sources, blend_beams)
+    except CrowdedFieldError as error:
+        raise Rejected(f"{positions}: {error}") from error
     if output.suffix == ".csv":
         with written_whole(output) as temporary:
             columns = [column.name for column in check_schema(table, FORCED_FLUXES, output)]
@@ -117,10 +116,11 @@ def read_sky_image(path: Path) -> Image:
             f"{path}: restoring beam of {found.beam.bmaj_deg:g} x {found.beam.bmin_deg:g} deg "
             "found, positive BMAJ and BMIN expected; write them to the header"
         )
-    if not found.wcs.has_celestial:
+    axes = [str(found.header.get(f"CTYPE{number}", "nothing")) for number in (1, 2)]
+    if not (found.wcs.has_celestial and found.wcs.wcs.lngtyp == "RA"):
         raise ValueError(
-            f"{path}: no right ascension and declination found among the axes, CTYPE1 and CTYPE2 "
-            "of the sky expected; give an image with sky coordinates"
+            f"{path}: axes {' and '.join(axes)} found, right ascension and declination expected; "
+            "give an image with these coordinates"
         )
     return found
 

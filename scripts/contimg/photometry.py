@@ -24,6 +24,10 @@ _POSITION_ITERATIONS = 12
 _POSITION_TOLERANCE_PIXELS = 1e-4
 
 
+class CrowdedFieldError(ValueError):
+    """More neighbours than can be fitted jointly."""
+
+
 def measure_fluxes(
     image: Image,
     ra_deg: ArrayLike,
@@ -48,6 +52,11 @@ def measure_fluxes(
     ((d - model) / n)^2 over the pixels used, 1 for noise), ``blended``, ``edge`` (a part of the
     kernel's pixels is outside or NaN), ``status``: "ok", "edge" (as `edge`, measured), "nan" (the
     centre or half of the kernel is NaN: no flux) or "outside" (of the image: no flux).
+
+    Raises
+    ------
+    CrowdedFieldError
+        When a joint fit would take more than some 500 MB: hundreds of sources in one chain.
 
     Notes
     -----
@@ -131,7 +140,7 @@ def pixel_positions(
     known = np.isfinite(ra) & (np.abs(dec) <= 90.0)
     x, y = np.full((2, ra.size), np.nan)
     if known.any():
-        x[known], y[known] = image.wcs.all_world2pix(ra[known], dec[known], 0)
+        x[known], y[known] = image.wcs.all_world2pix(ra[known], dec[known], 0, quiet=True)
     return x, y, known
 
 
@@ -253,9 +262,9 @@ def _box_of(
         stamps.append([slice(max(0, i - half - first), i + half + 1 - first) for i in nearest])
     values = len(x) * np.prod([span.stop - span.start for span in spans])
     if values > _MAX_BLEND_VALUES:
-        raise ValueError(
-            f"{len(x)} sources found that each have a neighbour within reach, too many to fit "
-            "jointly; give fewer positions, or fit jointly only closer ones (blend_beams)"
+        raise CrowdedFieldError(
+            f"{len(x)} positions found of which each is near the next, fewer expected in one joint "
+            "fit; measure fewer, or lower the distance within which they are fitted (blend_beams)"
         )
     return (spans[0], spans[1]), list(zip(*stamps, strict=True))
 

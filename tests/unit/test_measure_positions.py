@@ -83,6 +83,14 @@ def test_an_image_without_beam_is_refused_in_one_line(folder: Path) -> None:
     assert "positive BMAJ and BMIN expected" in refused(folder)
 
 
+@pytest.mark.parametrize("axes", [("GLON-SIN", "GLAT-SIN"), ("LINEAR", "LINEAR")])
+def test_an_image_of_other_coordinates_is_refused(folder: Path, axes: tuple[str, str]) -> None:
+    with afits.open(folder / "image.fits", mode="update") as hdus:
+        hdus[0].header["CTYPE1"], hdus[0].header["CTYPE2"] = axes
+    expected = f"image.fits: axes {axes[0]} and {axes[1]} found, right ascension"
+    assert expected in refused(folder)
+
+
 def test_positions_that_cannot_be_measured_say_why(folder: Path) -> None:
     table = pd.read_csv(folder / "positions.csv")
     ra, dec = table["ra_deg"][0], table["dec_deg"][0]
@@ -119,3 +127,11 @@ def test_tables_that_cannot_be_meant_are_refused_with_what_is_wrong(folder: Path
     assert "dec_deg '54d' found in row 2, degrees expected" in refused(folder, words)
     (folder / "positions.csv").unlink()
     assert "positions.csv" in refused(folder)
+
+
+def test_a_field_too_crowded_to_fit_is_refused(folder: Path) -> None:
+    table = pd.read_csv(folder / "positions.csv")
+    rng = np.random.default_rng(0)
+    ra, dec = (table[name][0] + rng.uniform(-0.04, 0.04, 4000) for name in ("ra_deg", "dec_deg"))
+    crowd = pd.DataFrame({"ra_deg": ra, "dec_deg": dec})
+    assert "positions found of which each is near the next" in refused(folder, crowd)

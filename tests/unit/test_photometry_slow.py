@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from slow_photometry import measure
 from synthetic_images import beam_noise, image_of, inject, sin_header
@@ -19,7 +19,10 @@ def fields(draw):
     shape = draw(st.tuples(st.integers(40, 70), st.integers(40, 70)))
     bmaj_pixels = draw(st.floats(2.5, 6.0))
     bmaj_deg = bmaj_pixels * CELL_ARCSEC / 3600
-    beam = Beam(bmaj_deg, bmaj_deg * draw(st.floats(0.45, 1.0)), draw(st.floats(-180, 180)))
+    # Sums over pixels are integrals from two pixels a beam on; at 1.5 the error is 1.4 % off.
+    bmin_pixels = max(bmaj_pixels * draw(st.floats(0.45, 1.0)), 2.2)
+    bmin_deg = bmin_pixels * CELL_ARCSEC / 3600
+    beam = Beam(bmaj_deg, bmin_deg, draw(st.floats(-180, 180)))
     x, y = [], []
     for _ in range(draw(st.integers(1, 3))):
         centre = [draw(st.floats(-3, n + 2)) for n in shape[::-1]]
@@ -48,7 +51,12 @@ def pixels_of(shape, beam, x, y, flux, holes, seed):
     return image_of(data + background, header), background, rms
 
 
-@settings(deadline=None, max_examples=80, derandomize=True)
+@settings(
+    deadline=None,
+    max_examples=80,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no failure
+)
 @given(fields())
 def test_agrees_with_the_formulas_done_slowly(field) -> None:
     """Fluxes to 1e-5, flags and chi-squared, of lone and blended sources at all kinds of places."""
@@ -57,6 +65,7 @@ def test_agrees_with_the_formulas_done_slowly(field) -> None:
     bmaj_pixels = beam.bmaj_deg * 3600 / CELL_ARCSEC
     assume((apart > 0.4 * bmaj_pixels).all())  # closer ones share their flux, each way its own
     assume((np.abs(apart - 1.5 * bmaj_pixels) > 1e-3).all())
+    assume((np.abs(np.r_[x, y] % 1 - 0.5) > 1e-6).all())  # which of two pixels is nearest
     image, background, rms = pixels_of(*field)
     ra, dec = image.wcs.all_pix2world(x, y, 0)
     fast = measure_fluxes(image, ra, dec, background, rms)
