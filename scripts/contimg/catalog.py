@@ -316,12 +316,19 @@ def _query(path: Path, query: str, values: tuple[Any, ...]) -> pd.DataFrame:
         raise ValueError(f"{path}: no such catalogue; make it with the rule build_catalog")
     with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)) as database:
         try:
-            rows = pd.read_sql_query(query, database, params=values)
-        except (pd.errors.DatabaseError, sqlite3.DatabaseError) as error:
+            cursor = database.execute(query, values)
+            names, rows = [column[0] for column in cursor.description], cursor.fetchall()
+        except sqlite3.DatabaseError as error:
             raise ValueError(
                 f"{path}: not a master catalogue ({error}); remove it and make it again"
             ) from error
-    return rows.astype({name: COLUMN_TYPES[name] for name in rows if name in COLUMN_TYPES})
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return pd.DataFrame(
+        {
+            name: np.array(column, dtype=COLUMN_TYPES.get(name, object))
+            for name, column in zip(names, columns, strict=True)
+        }
+    )
 
 
 _SCHEMA = """

@@ -204,7 +204,7 @@ HALF = {"ra_deg": "ra", "dec_deg": "dec", "flux": "flux"}
         (CSV.replace("-21.5", "-91"), COLUMNS, r"1 rows without a sky position.*data row 2; rem"),
         (CSV.replace(",6", ","), COLUMNS, r"1 rows without a sky position or a flux.*data row 2"),
         (CSV.replace(",6", ",six"), COLUMNS, r"column flux has what is not a number.*six.*corr"),
-        (CSV + "10.0,20.0,7\n", COLUMNS, r"1 rows stand there twice.*data row 3; remove"),
+        (CSV + "10.0,20.0,7\n", COLUMNS, r"two sources at one position, data rows 1 and 3; remo"),
         ("SIMPLE  =" + 80 * "x", COLUMNS, r"not a readable FITS file.*fetch it again"),
         ("<html><body>404</body></html>", COLUMNS, r"not a VOTable with a table.*fetch it again"),
         ("PK\x03\x04\0\0\0", COLUMNS, r"neither FITS nor VOTable nor text; expected"),
@@ -225,6 +225,14 @@ def test_a_fits_file_cut_short_is_told(tmp_path):
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(ValueError, match=r"c\.fits: .*fetch it again"):
         read_survey(path, {"name": "nvss"})
+
+
+@pytest.mark.parametrize("name", ["nvss", "first"])
+def test_a_row_that_stands_there_twice_is_used_once_and_told(tmp_path, caplog, name):
+    (tmp_path / "c.csv").write_text(CSV + "10.0,20.0,5\n")
+    survey = read_survey(tmp_path / "c.csv", {"name": name, "columns": COLUMNS})
+    assert len(survey.rows) == 2 and survey.n_rows == 3
+    assert "c.csv: 1 rows stand there twice; once is used" in caplog.text
 
 
 def test_keep_that_leaves_nothing_is_told(tmp_path):
