@@ -219,6 +219,7 @@ def test_bad_input_is_told_in_one_line(tmp_path, text, columns, told):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore:File may have been truncated")
 def test_a_fits_file_cut_short_is_told(tmp_path):
     path = tmp_path / "c.fits"
     write_nrao(path, nrao())
