@@ -43,7 +43,7 @@ INSERT INTO boxes SELECT rowid, ra_deg, ra_deg, dec_deg, dec_deg FROM sources;
 BOX = "ra_deg BETWEEN ? AND ? AND dec_deg BETWEEN ? AND ?"
 WAYS = {
     "the catalogue's index": (
-        "",
+        f"DROP INDEX sources_sky; CREATE INDEX sources_sky ON sources({ZONE}, ra_deg)",
         f"SELECT * FROM sources WHERE {ZONE} IN (zones) AND {BOX}",
     ),
     "an index on declination": (
