@@ -19,7 +19,7 @@ rule build_catalog:
         "../envs/python.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(4000),
         runtime=growing(60),
     params:
         surveys=paths_of(SURVEYS),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from contimg.catalog import CatalogOptions, build_sources, write_catalog
 from contimg.crossmatch import drop_duplicates
+from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.script import run
 from contimg.surveys import Survey, read_survey
 from contimg.tables import options_from

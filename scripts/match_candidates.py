@@ -6,7 +6,7 @@ from pathlib import Path
 from contimg.external import ExternalOptions, match_sources
 from contimg.schemas import EXTERNAL_MATCHES
 from contimg.script import run
-from contimg.tables import options_from, read_table, write_table
+from contimg.tables import options_from, read_table, write_rejected_table, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -23,13 +23,17 @@ def main(
         {services: [simbad, ned, gaia], radius_arcsec: 10, timeout_s: 30}
     """
     settings = options_from(ExternalOptions, options)
-    sources, _ = read_table(candidates, ["source_id", "ra_deg", "dec_deg"])
+    sources, metadata = read_table(candidates, ["source_id", "ra_deg", "dec_deg"])
+    about = {"options": dict(options or {})}
+    if metadata["status"] != "ok":
+        write_rejected_table(output, EXTERNAL_MATCHES, metadata["reason"], about)
+        return
     sources = sources.drop_duplicates("source_id")
     rows = match_sources(sources, settings, cache or output.with_suffix(""))
     counts = rows.groupby(["service", "status"]).source_id.nunique()
     for (service, status), number in counts.items():
         logger.info("%s: %s: %d of %d candidates", service, status, number, len(sources))
-    write_table(output, rows, EXTERNAL_MATCHES, {"options": dict(options or {})})
+    write_table(output, rows, EXTERNAL_MATCHES, about)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ answer gives a row that says so, and answers are kept in files, so that they are
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -24,7 +25,15 @@ from contimg.tables import empty_table
 logger = logging.getLogger(__name__)
 
 MATCHED, NONE, UNREACHABLE = "matched", "none", "unreachable"
-NUMBERS = ("match_ra_deg", "match_dec_deg", "separation_arcsec", "magnitude", "redshift")
+NUMBERS = (
+    "ra_deg",
+    "dec_deg",
+    "match_ra_deg",
+    "match_dec_deg",
+    "separation_arcsec",
+    "magnitude",
+    "redshift",
+)
 
 
 class Unreachable(Exception):  # noqa: N818  (a result, not an error)
@@ -73,6 +82,9 @@ def external_matches(
             f"catalog.external.services: unknown {', '.join(unknown)}; expected some of "
             f"{', '.join(SERVICES)}"
         )
+    if not (math.isfinite(ra_deg) and math.isfinite(dec_deg)):
+        told = {"status": UNREACHABLE, "reason": "the source has no position"}
+        return _table([{"service": service, **told} for service in services])
     place = {"ra_deg": ra_deg, "dec_deg": dec_deg}
     rows: list[dict[str, Any]] = []
     for service in services:
@@ -107,7 +119,7 @@ def match_sources(sources: pd.DataFrame, options: ExternalOptions, cache: Path) 
         for service in options.services:
             limit = 0.0 if service in failed else options.timeout_s
             found = external_matches(*place, options.radius_arcsec, [service], cache, limit)
-            if (found.status == UNREACHABLE).any():
+            if math.isfinite(sum(place)) and (found.status == UNREACHABLE).any():
                 failed.setdefault(service, found.reason[0])
                 found["reason"] = failed[service]
             tables.append(found.assign(source_id=source.source_id))
@@ -171,6 +183,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     for name in names:
         if name in NUMBERS:
             table[name] = table[name].astype(float)
-        elif name not in ("ra_deg", "dec_deg"):
+        else:
             table[name] = table[name].astype(object).where(table[name].notna(), "")
     return table

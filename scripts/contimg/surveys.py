@@ -4,6 +4,7 @@ What a column is called is told by the config, or known of the published release
 (`contimg.releases`); its unit is told by the config, or by the file, or known of the release.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from contimg.releases import POSITION_AND_FLUX, Release, plain_name, release_of, releases
 from contimg.table_files import TableFile, open_table
+
+logger = logging.getLogger(__name__)
 
 ROLES = (
     "ra_deg",
@@ -64,7 +67,7 @@ class Survey:
     name : nvss, first, vlass, racs or tgss.
     path : the file.
     release : which published form it is, or that the config tells its columns.
-    n_rows : rows of the file, before `keep`.
+    n_rows : rows of the file, before `keep` and with those that stand there twice.
     rows : ra_deg, dec_deg, flux_jy, peak_jy, rms_jy, major_arcsec, minor_arcsec, size_arcsec and
         beam_arcsec; NaN where the survey does not say. NVSS's flux is the peak and its sizes are
         the fitted ones, whichever form the file has; of the others flux is integrated.
@@ -95,7 +98,7 @@ def read_survey(path: Path, survey: Mapping[str, Any]) -> Survey:
     ------
     ValueError
         When the file is no table or has no rows, a column is missing, a unit cannot be
-        converted, a position is off the sky, or rows are duplicates of one another.
+        converted, a position is off the sky, or two NVSS sources have the same position.
     """
     path = Path(path)
     table = open_table(path)
@@ -115,7 +118,7 @@ def read_survey(path: Path, survey: Mapping[str, Any]) -> Survey:
     rows = _rows(columns, limits, survey, release)
     _check(path, rows, survey["name"], np.flatnonzero(kept))
     told = release.name if release else AS_CONFIGURED
-    return Survey(survey["name"], path, told, n_rows, rows)
+    return Survey(survey["name"], path, told, n_rows, _once(path, rows))
 
 
 def _columns(
@@ -320,9 +323,19 @@ def _check(path: Path, rows: pd.DataFrame, name: str, at: NDArray[np.intp]) -> N
             f"{path}: {bad.sum()} rows without a sky position or a flux, the first at data row "
             f"{at[int(np.flatnonzero(bad)[0])] + 1}; remove them from the file"
         )
-    twice = rows.duplicated(["ra_deg", "dec_deg"] if name == "nvss" else None)
-    if twice.any():
+    values = rows.drop_duplicates()
+    twice = values.duplicated(["ra_deg", "dec_deg"], keep=False) if name == "nvss" else ()
+    if any(twice):
+        first = values.index[twice][:2]
         raise ValueError(
-            f"{path}: {twice.sum()} rows stand there twice, the first at data row "
-            f"{at[int(np.flatnonzero(twice)[0])] + 1}; remove the duplicates from the file"
+            f"{path}: two sources at one position, data rows "
+            f"{' and '.join(str(at[row] + 1) for row in first)}; remove one of them from the file"
         )
+
+
+def _once(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out rows that repeat another one in all that is read of them."""
+    kept = rows.drop_duplicates(ignore_index=True)
+    if len(kept) < len(rows):
+        logger.warning("%s: %d rows stand there twice; once is used", path, len(rows) - len(kept))
+    return kept

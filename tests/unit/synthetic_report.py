@@ -9,9 +9,9 @@ import pandas as pd
 from casacore.tables import makearrcoldesc, makescacoldesc, maketabdesc, table
 from synthetic_images import sin_header
 
-from contimg.catalog import CatalogOptions, write_catalog
 from contimg.fits import write_image, write_rejected_image
 from contimg.groups import group_of_mjd, mjd_of_group
+from contimg.master_catalog import CatalogOptions, write_catalog
 from contimg.report.figures import utc
 from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES, PHOTOMETRY, VARIABILITY
 from contimg.status import plain, reject_directory, write_json, write_status

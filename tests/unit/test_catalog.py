@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import contimg.catalog as catalog_module
 from build_catalog import main
-from contimg.catalog import CatalogOptions, build_sources, read_sources, write_catalog
+from contimg.catalog import read_sources
+from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.surveys import read_survey
 
 SURVEYS = Path(__file__).parents[2] / "config" / "surveys"

@@ -20,8 +20,8 @@ from pyvo.dal import TAPService
 import match_candidates
 from contimg import external, external_query
 from contimg.external import ExternalOptions, cache_path, external_matches, match_sources
-from contimg.schemas import EXTERNAL_MATCHES
-from contimg.tables import check_schema, read_table
+from contimg.schemas import ESE_CANDIDATES, EXTERNAL_MATCHES
+from contimg.tables import check_schema, read_table, write_rejected_table
 
 RA, DEC = 187.2779, 2.0524  # 3C 273
 CAPABILITIES = """<?xml version="1.0"?>
@@ -220,6 +220,26 @@ def test_the_script_writes_a_row_for_each_service(tmp_path, monkeypatch, service
     kept = sorted(path.name for path in (tmp_path / "external").glob("ned/*"))
     names = ["10.000000+20.000000_5arcsec.json", "11.000000-20.000000_5arcsec.json"]
     assert kept == names * bool(services)
+
+
+def test_a_candidate_without_a_position_is_told_and_the_next_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(external, "_ask", lambda service, *_: ANSWERS[service])
+    two = pd.DataFrame({"source_id": ["a", "b"], "ra_deg": [np.nan, 10.0], "dec_deg": [0.0, 20.0]})
+    rows = match_sources(two, ExternalOptions(services=["ned"]), tmp_path)
+    check_schema(rows, EXTERNAL_MATCHES)
+    assert list(rows.status) == ["unreachable", "matched"]
+    assert list(rows.reason) == ["the source has no position", ""]
+
+
+def test_rejected_candidates_stay_rejected(tmp_path):
+    write_rejected_table(tmp_path / "c.parquet", ESE_CANDIDATES, "no light curves")
+    match_candidates.main(
+        candidates=tmp_path / "c.parquet",
+        output=tmp_path / "external.parquet",
+        options={"services": ["ned"]},
+    )
+    rows, metadata = read_table(tmp_path / "external.parquet")
+    assert (metadata["status"], metadata["reason"], len(rows)) == ("rejected", "no light curves", 0)
 
 
 MATCH = {"name": "3C 1", "object_type": "QSO", "magnitude": None, "redshift": 1.5}

@@ -19,8 +19,8 @@ from synthetic_images import sin_header
 
 from contimg import standard_flux
 from contimg.calibration_table import antenna_names, read_gains, table_digest
-from contimg.catalog import CatalogOptions, build_sources, write_catalog
 from contimg.drift import sky_of_set
+from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.predict import copy_without_autos
 from contimg.status import is_whole, read_status, write_status
 from solve_round import sky_of

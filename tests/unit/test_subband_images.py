@@ -11,9 +11,9 @@ from astropy.io import fits
 import correct_subband_beams
 import measure_photometry
 from contimg.beam import airy_power
-from contimg.catalog import CatalogOptions, build_sources, write_catalog
 from contimg.fits import read_image, write_image, write_rejected_image
 from contimg.imaging import products_of_wsclean, subband_paths
+from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.schemas import PHOTOMETRY
 from contimg.status import Rejected, read_status, write_status
 from contimg.subband_images import effective_freq_hz, weights_within

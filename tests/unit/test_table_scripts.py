@@ -14,7 +14,8 @@ import combine_photometry
 import find_ese_candidates
 import measure_variability
 import normalise_lightcurves
-from contimg.catalog import CatalogOptions, build_sources, read_sources, write_catalog
+from contimg.catalog import read_sources
+from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES, PHOTOMETRY, VARIABILITY
 from contimg.tables import check_schema, read_table, write_rejected_table, write_table
 
