@@ -91,8 +91,8 @@ def test_limits_are_limits_and_faint_fluxes_have_one(tmp_path):
 
 def test_the_baseline_is_outside_the_events_where_there_is_enough():
     curve = pd.DataFrame({"mjd": MJD, "norm_flux_jy": fluxes()})
-    assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3, "")]) == PEAK_JY
-    assert baseline_jy(curve, [Event(1, MJD[6], 500.0, 0.3, "")]) == PEAK_JY
+    assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3)]) == PEAK_JY
+    assert baseline_jy(curve, [Event(1, MJD[6], 500.0, 0.3)]) == PEAK_JY
     assert np.isnan(baseline_jy(curve.assign(norm_flux_jy=np.nan)))
     deep = curve.assign(
         upper_limit=curve.norm_flux_jy < PEAK_JY, norm_flux_jy=PEAK_JY - 0.001 * MJD
@@ -113,6 +113,8 @@ def test_the_line_of_an_event_is_the_lens_that_was_fitted():
     deep = mjd[flux < 0.2 * (1 - 0.4 * 0.5)]
     assert 0.2 * 0.6 <= flux.min() < 0.2 * 0.8, "no more than what is lensed is lost"
     assert abs(deep.mean() - 60000.0) < 0.5 and np.ptp(deep) < 21
+    flagged = pd.DataFrame([row | {"centre_mjd": np.nan, "fwhm_days": np.nan}])
+    assert events_of(flagged) == [], "a person flags it; the search found nothing"
     (without,) = events_of(pd.DataFrame([row]).drop(columns=["alpha", "baseline_jy"]))
     mjd, flux = event_line(without, epochs[:1], 0.1, "norm_flux_jy")
     assert mjd.tolist() == [59900.0] * 2, "nothing is drawn beyond the epochs"

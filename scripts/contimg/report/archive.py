@@ -63,7 +63,8 @@ def curve_of(
 
     A candidate's light curves of subband images are drawn too, where there are any.
     """
-    events = events_of(candidates[candidates["source_id"] == source_id])
+    own = candidates[candidates["source_id"] == source_id]
+    events = events_of(own)
     curve = whole_band(every_band)
     bands = every_band.groupby(subband_of(every_band)) if events else ()
     subbands = {
@@ -72,7 +73,7 @@ def curve_of(
     known = variability[variability["source_id"] == source_id].to_dict("records")
     return Curve(
         source_id=source_id,
-        rank=events[0].rank if events else None,
+        rank=int(own["rank"].min()) if len(own) else None,
         figures=known[0] if known else {},
         picture=Picture(
             figures.lightcurve_plot(curve, baseline_jy(curve, events), events, subbands),
