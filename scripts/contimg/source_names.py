@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 # and keeps a value such as 12h00m00.1s from being cut to 12h00m00.0s.
 _ROUNDING_GUARD = 1e-6
 
-_NAME = re.compile(r"J(\d\d)([0-5]\d)([0-5]\d\.\d)([+-])(\d\d)([0-5]\d)([0-5]\d)[a-z]?")
+_NAME = re.compile(r"J(\d\d)([0-5]\d)([0-5]\d\.\d)([+-])(\d\d)([0-5]\d)([0-5]\d)[a-z]*")
 
 
 def source_name(ra_deg: float, dec_deg: float) -> str:
