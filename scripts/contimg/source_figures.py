@@ -23,6 +23,7 @@ LIMIT_SIGMA = 3.0
 PANEL_INCHES = 1.3
 PANELS_ACROSS = 6
 MJD_OF_1970 = 40587.0
+MARKER, CROWDED = 3.2, 120
 
 
 @dataclass(frozen=True)
@@ -166,12 +167,13 @@ def draw_curve(
         "faint": (BLUE, {"mfc": "white", "mew": 0.7}, f"below {detection_snr:g} σ"),
         "unsure": (MUTED, {"mfc": PALE, "mew": 0.7, "marker": "s"}, "not normalised, or refused"),
     }
+    size = MARKER if len(marks) < CROWDED else MARKER / 2
     for kind, (colour, look, label) in looks.items():
         rows = marks[marks["kind"] == kind]
         if len(rows):
             axes.errorbar(
                 utc(rows["mjd"]), rows["flux_jy"] * 1e3, rows["error_jy"] * 1e3,
-                ls="", ms=3.2, mec=colour, ecolor=colour, elinewidth=0.6,
+                ls="", ms=size, mec=colour, ecolor=colour, elinewidth=0.6,
                 label=label, **{"marker": "o", **look},
             )  # fmt: skip
     limits = marks[np.isfinite(marks["limit_jy"])]
@@ -187,7 +189,9 @@ def draw_curve(
         edges = utc(np.array(event.span_mjd))
         axes.axvspan(edges[0], edges[1], color=ORANGE, alpha=0.2, lw=0)
         mjd, model = event_line(event, epochs, base, flux)
-        axes.plot(utc(mjd), model * 1e3, color=VERMILLION, lw=1.0, label=f"event {event.rank}")
+        axes.plot(
+            utc(mjd), model * 1e3, color=VERMILLION, lw=1.0, zorder=4, label=f"event {event.rank}"
+        )
     axes.margins(x=0.03)
 
 

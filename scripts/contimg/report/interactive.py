@@ -27,7 +27,7 @@ from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, VERMILLION, utc
 from contimg.report.text import MISSING
 from contimg.source_events import Event, baseline_jy
-from contimg.source_figures import MJD_OF_1970, event_line, marks_of
+from contimg.source_figures import CROWDED, MJD_OF_1970, event_line, marks_of
 
 MS_PER_DAY = 86400e3
 TOOLS = "pan,box_zoom,xzoom_in,xzoom_out,reset,save"
@@ -179,8 +179,8 @@ def draw_curve(
             "x", "low", "x", "high", source=data, line_color=line, line_width=1, legend_label=label
         )
         points = panel.scatter(
-            "x", "flux", source=data, size=7, marker=marker, line_color=line, fill_color=fill,
-            legend_label=label,
+            "x", "flux", source=data, size=7 if len(marks) < CROWDED else 5, marker=marker,
+            line_color=line, fill_color=fill, legend_label=label,
         )  # fmt: skip
         panel.add_tools(HoverTool(renderers=[points], tooltips=TOOLTIPS, visible=False))
     limits = marks[np.isfinite(marks["limit_jy"])]
