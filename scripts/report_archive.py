@@ -40,8 +40,8 @@ def main(
     tables = {name: table for name, (table, _) in read.items()}
     count = int((options or {}).get("n_lightcurves", 12))
     shown = most_variable(whole_band(tables["variability"]), tables["candidates"], count)
-    # Of an archive of years only these rows fit into memory.
-    read["lightcurves"] = read_table(lightcurves, source_ids=shown)
+    # Of an archive of years only these rows fit into memory; without any it is one of a date.
+    read["lightcurves"] = read_table(lightcurves, source_ids=shown or None)
     dates = [row_of(path, page) for path in sorted(photometry)]
     of_images = tables.pop("images", pd.DataFrame())
     quality = None

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contimg.digests import digest_of_arrays, digest_of_value
@@ -128,11 +127,7 @@ def read_table(
         if source_ids is not None:
             rows = rows[rows["source_id"].isin(source_ids)].reset_index(drop=True)
         return rows, _no_metadata()
-    wanted = (
-        None
-        if source_ids is None
-        else pc.field("source_id").isin(pa.array(source_ids, pa.string()))
-    )
+    wanted = None if source_ids is None else [("source_id", "in", list(source_ids))]
     try:
         table = pq.read_table(path, columns=names, filters=wanted)
     except pa.ArrowInvalid as error:
@@ -212,11 +207,6 @@ def options_from(kind: type[Options], given: Mapping[str, Any] | None) -> Option
     """Make an options object of a config block; keys that it does not know are others' keys."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in (given or {}).items() if key in known})
-
-
-def _of_sources(source_ids: Sequence[str]) -> pc.Expression:
-    """Return the condition that a row is of one of these sources, of which there may be none."""
-    return pc.field("source_id").isin(pa.array(source_ids, pa.string()))
 
 
 def _fits(series: pd.Series, dtype: str) -> bool:
