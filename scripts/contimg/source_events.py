@@ -124,3 +124,15 @@ def baseline_jy(
         if outside.sum() >= MIN_OUTSIDE:
             return float(curve.loc[outside, flux].median())
     return float(curve.loc[good, flux].median())
+
+
+def shown_baseline_jy(curve: pd.DataFrame, events: Sequence[Event], flux: str) -> float:
+    """Return the baseline of a light curve of the whole band, as figures show it.
+
+    It is that of the fit of the best event, brought to other fluxes than the normalised ones by
+    the median of their ratio; where no fit is told, that of `baseline_jy`.
+    """
+    fitted = next((event.baseline_jy for event in events if np.isfinite(event.baseline_jy)), np.nan)
+    if not (np.isfinite(fitted) and "norm_flux_jy" in curve):
+        return baseline_jy(curve, events, flux)
+    return fitted * float((curve[flux] / curve["norm_flux_jy"]).median())

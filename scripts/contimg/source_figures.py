@@ -17,7 +17,7 @@ from contimg.cutouts import Cutout, common_stretch
 from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, STYLE, VERMILLION, utc
 from contimg.report.text import fixed
-from contimg.source_events import Event, baseline_jy
+from contimg.source_events import Event, baseline_jy, shown_baseline_jy
 
 LIMIT_SIGMA = 3.0
 PANEL_INCHES = 1.3
@@ -182,30 +182,16 @@ def draw_curve(
             utc(limits["mjd"]), limits["limit_jy"] * 1e3, "v",
             ms=4, mfc="none", mec=VERMILLION, mew=0.7, label="upper limit",
         )  # fmt: skip
-    base = baseline_jy(epochs, events, flux)
+    base = shown_baseline_jy(epochs, events, flux)
     if np.isfinite(base):
         axes.axhline(base * 1e3, color=MUTED, lw=0.8, ls=(0, (4, 3)), label="baseline")
     for event in events:
         edges = utc(np.array(event.span_mjd))
         axes.axvspan(edges[0], edges[1], color=ORANGE, alpha=0.2, lw=0)
-        mjd, model = event_line(event, epochs, base, flux)
-        axes.plot(
-            utc(mjd), model * 1e3, color=VERMILLION, lw=1.0, zorder=4, label=f"event {event.rank}"
-        )
+        mjd, model = event.line(epochs["mjd"].min(), epochs["mjd"].max())
+        line = {"color": VERMILLION, "lw": 1.0, "zorder": 4, "label": f"event {event.rank}"}
+        axes.plot(utc(mjd), base * model * 1e3, **line)
     axes.margins(x=0.03)
-
-
-def event_line(
-    event: Event, epochs: pd.DataFrame, baseline: float, flux: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return times (MJD) and values of the line that stands for an event.
-
-    It lies over the fitted baseline, or over `baseline` where none is told or where the fluxes
-    are others than the normalised ones.
-    """
-    mjd, relative = event.line(epochs["mjd"].min(), epochs["mjd"].max())
-    fitted = flux == "norm_flux_jy" and np.isfinite(event.baseline_jy)
-    return mjd, relative * (event.baseline_jy if fitted else baseline)
 
 
 def draw_subbands(

@@ -12,7 +12,7 @@ from contimg.report.image_quality import ImageQuality
 from contimg.report.pages import Picture, Plot
 from contimg.report.text import number
 from contimg.schemas import WHOLE_BAND
-from contimg.source_events import baseline_jy, events_of
+from contimg.source_events import events_of, shown_baseline_jy
 from contimg.tables import subband_of, whole_band
 
 
@@ -69,13 +69,14 @@ def curve_of(
     subbands = {
         float(rows["freq_hz"].iloc[0]): rows for subband, rows in bands if subband != WHOLE_BAND
     }
+    baseline = shown_baseline_jy(curve, events, "norm_flux_jy")
     known = variability[variability["source_id"] == source_id].to_dict("records")
     return Curve(
         source_id=source_id,
         rank=int(own["rank"].min()) if len(own) else None,
         figures=known[0] if known else {},
         picture=Picture(
-            figures.lightcurve_plot(curve, baseline_jy(curve, events), events, subbands),
+            figures.lightcurve_plot(curve, baseline, events, subbands),
             f"Light curve of {source_id}",
         ),
     )
