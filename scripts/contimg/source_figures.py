@@ -189,8 +189,8 @@ def draw_curve(
         edges = utc(np.array(event.span_mjd))
         axes.axvspan(edges[0], edges[1], color=ORANGE, alpha=0.2, lw=0)
         mjd, model = event.line(epochs["mjd"].min(), epochs["mjd"].max())
-        line = {"color": VERMILLION, "lw": 1.0, "zorder": 4, "label": f"event {event.rank}"}
-        axes.plot(utc(mjd), base * model * 1e3, **line)
+        label = f"event {event.rank}"
+        axes.plot(utc(mjd), base * model * 1e3, color=VERMILLION, lw=1.0, zorder=4, label=label)
     axes.margins(x=0.03)
 
 
