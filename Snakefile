@@ -33,7 +33,7 @@ wildcard_constraints:
     name=r"[A-Za-z0-9+_.-]+",
     strategy=r"[A-Za-z0-9_.-]+",
     round=r"\d+",
-    source_id=r"J\d{6}\.\d[+-]\d{6}[a-z]?",
+    source_id=r"J\d{6}\.\d[+-]\d{6}[a-z]*",
 
 
 include: "rules/simulate.smk"

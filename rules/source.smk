@@ -2,7 +2,6 @@
 # Makes: source/ID/index.html, the page of one source.
 
 
-
 rule report_source:
     input:
         lightcurves="variability/lightcurves.parquet",

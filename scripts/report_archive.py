@@ -8,6 +8,7 @@ import pandas as pd
 from contimg.report.archive import DateRow, archive_content, date_row
 from contimg.report.image_quality import image_quality
 from contimg.report.pages import link, write_page
+from contimg.report.shown import most_variable
 from contimg.script import run
 from contimg.status import plain
 from contimg.tables import read_table, whole_band
@@ -33,20 +34,24 @@ def main(
     images: the table of all images, images.parquet
     options: n_lightcurves, how many variable sources are shown
     """
-    paths = {"lightcurves": lightcurves, "variability": variability, "candidates": candidates}
+    paths = {"variability": variability, "candidates": candidates}
     paths |= {"images": images} if images else {}
     read = {name: read_table(path) for name, path in paths.items()}
     tables = {name: table for name, (table, _) in read.items()}
+    count = int((options or {}).get("n_lightcurves", 12))
+    shown = most_variable(whole_band(tables["variability"]), tables["candidates"], count)
+    # Of an archive of years only these rows fit into memory; without any it is one of a date.
+    read["lightcurves"] = read_table(lightcurves, source_ids=shown or None)
     dates = [row_of(path, page) for path in sorted(photometry)]
-    shown = int((options or {}).get("n_lightcurves", 12))
     of_images = tables.pop("images", pd.DataFrame())
     quality = None
     if len(of_images):
         quality = image_quality(of_images, lambda date: page_of_date(date, page))
     content = archive_content(
         dates,
+        read["lightcurves"][0],
         **tables,
-        n_lightcurves=shown,
+        shown=shown,
         quality=quality,
         page_of_source=lambda name: page_of_source(name, page),
     )

@@ -23,7 +23,6 @@ class Event:
     rank : among the candidates.
     centre_mjd, fwhm_days : of the fitted dip.
     depth : as a fraction of the baseline.
-    text : why it is a candidate, in words.
     lens : the lens that was fitted; None where the table does not tell.
     lensed_fraction : of the flux.
     baseline_jy : normalised flux without the event, as fitted; NaN where the table does not tell.
@@ -33,7 +32,6 @@ class Event:
     centre_mjd: float
     fwhm_days: float
     depth: float
-    text: str
     lens: LensShape | None = None
     lensed_fraction: float = np.nan
     baseline_jy: float = np.nan
@@ -66,19 +64,22 @@ class Event:
 
 
 def events_of(candidates: pd.DataFrame) -> list[Event]:
-    """Return the events that a source's rows of the candidate table tell of, the best first."""
+    """Return the events that a source's rows of the candidate table tell of, the best first.
+
+    A source that a person flags, and in which no event was found, has none.
+    """
+    rows = candidates[np.isfinite(candidates["centre_mjd"]) & (candidates["fwhm_days"] > 0)]
     return [
         Event(
             rank=int(row["rank"]),
             centre_mjd=float(row["centre_mjd"]),
             fwhm_days=float(row["fwhm_days"]),
             depth=float(row.get("depth", np.nan)),
-            text=str(row.get("explanation") or row.get("reason", "")),
             lens=lens_of(row),
             lensed_fraction=float(row.get("lensed_fraction", np.nan)),
             baseline_jy=float(row.get("baseline_jy", np.nan)),
         )
-        for row in candidates.sort_values("rank").to_dict("records")
+        for row in rows.sort_values("rank").to_dict("records")
     ]
 
 
@@ -123,3 +124,15 @@ def baseline_jy(
         if outside.sum() >= MIN_OUTSIDE:
             return float(curve.loc[outside, flux].median())
     return float(curve.loc[good, flux].median())
+
+
+def shown_baseline_jy(curve: pd.DataFrame, events: Sequence[Event], flux: str) -> float:
+    """Return the baseline of a light curve of the whole band, as figures show it.
+
+    It is that of the fit of the best event, brought to other fluxes than the normalised ones by
+    the median of their ratio; where no fit is told, that of `baseline_jy`.
+    """
+    fitted = next((event.baseline_jy for event in events if np.isfinite(event.baseline_jy)), np.nan)
+    if not (np.isfinite(fitted) and "norm_flux_jy" in curve):
+        return baseline_jy(curve, events, flux)
+    return fitted * float((curve[flux] / curve["norm_flux_jy"]).median())

@@ -17,12 +17,13 @@ from contimg.cutouts import Cutout, common_stretch
 from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, STYLE, VERMILLION, utc
 from contimg.report.text import fixed
-from contimg.source_events import Event, baseline_jy
+from contimg.source_events import Event, baseline_jy, shown_baseline_jy
 
 LIMIT_SIGMA = 3.0
 PANEL_INCHES = 1.3
 PANELS_ACROSS = 6
 MJD_OF_1970 = 40587.0
+MARKER, CROWDED = 3.2, 120
 
 
 @dataclass(frozen=True)
@@ -166,12 +167,13 @@ def draw_curve(
         "faint": (BLUE, {"mfc": "white", "mew": 0.7}, f"below {detection_snr:g} σ"),
         "unsure": (MUTED, {"mfc": PALE, "mew": 0.7, "marker": "s"}, "not normalised, or refused"),
     }
+    size = MARKER if len(marks) < CROWDED else MARKER / 2
     for kind, (colour, look, label) in looks.items():
         rows = marks[marks["kind"] == kind]
         if len(rows):
             axes.errorbar(
                 utc(rows["mjd"]), rows["flux_jy"] * 1e3, rows["error_jy"] * 1e3,
-                ls="", ms=3.2, mec=colour, ecolor=colour, elinewidth=0.6,
+                ls="", ms=size, mec=colour, ecolor=colour, elinewidth=0.6,
                 label=label, **{"marker": "o", **look},
             )  # fmt: skip
     limits = marks[np.isfinite(marks["limit_jy"])]
@@ -180,28 +182,16 @@ def draw_curve(
             utc(limits["mjd"]), limits["limit_jy"] * 1e3, "v",
             ms=4, mfc="none", mec=VERMILLION, mew=0.7, label="upper limit",
         )  # fmt: skip
-    base = baseline_jy(epochs, events, flux)
+    base = shown_baseline_jy(epochs, events, flux)
     if np.isfinite(base):
         axes.axhline(base * 1e3, color=MUTED, lw=0.8, ls=(0, (4, 3)), label="baseline")
     for event in events:
         edges = utc(np.array(event.span_mjd))
         axes.axvspan(edges[0], edges[1], color=ORANGE, alpha=0.2, lw=0)
-        mjd, model = event_line(event, epochs, base, flux)
-        axes.plot(utc(mjd), model * 1e3, color=VERMILLION, lw=1.0, label=f"event {event.rank}")
+        mjd, model = event.line(epochs["mjd"].min(), epochs["mjd"].max())
+        label = f"event {event.rank}"
+        axes.plot(utc(mjd), base * model * 1e3, color=VERMILLION, lw=1.0, zorder=4, label=label)
     axes.margins(x=0.03)
-
-
-def event_line(
-    event: Event, epochs: pd.DataFrame, baseline: float, flux: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return times (MJD) and values of the line that stands for an event.
-
-    It lies over the fitted baseline, or over `baseline` where none is told or where the fluxes
-    are others than the normalised ones.
-    """
-    mjd, relative = event.line(epochs["mjd"].min(), epochs["mjd"].max())
-    fitted = flux == "norm_flux_jy" and np.isfinite(event.baseline_jy)
-    return mjd, relative * (event.baseline_jy if fitted else baseline)
 
 
 def draw_subbands(

@@ -15,6 +15,7 @@ from synthetic_images import inject, sin_header
 
 from contimg.fits import write_image, write_rejected_image
 from contimg.report import archive, figures, text, thumbnails
+from contimg.report.shown import most_variable
 from contimg.report.summary import group_rows, rejections
 from contimg.status import Rejected, Status
 
@@ -184,7 +185,7 @@ def test_candidates_come_first_and_then_the_most_variable():
         {"source_id": ["a", "b", "c", "d"], "eta": [1.0, 9.0, np.nan, 4.0], "n_epochs": 9}
     )
     candidates = pd.DataFrame({"source_id": ["d", "a"], "rank": [2, 1]})
-    assert archive.most_variable(variability, candidates, 3) == ["a", "d", "b"]
+    assert most_variable(variability, candidates, 3) == ["a", "d", "b"]
 
 
 def test_a_candidates_subbands_are_drawn_and_counted_nowhere():
@@ -205,7 +206,11 @@ def test_a_candidates_subbands_are_drawn_and_counted_nowhere():
     candidate = {"source_id": "a", "rank": 1, "centre_mjd": 60004.0, "fwhm_days": 2.0}
     content = [
         archive.archive_content(
-            [], one, pd.concat([table, wild]), pd.DataFrame([candidate | {"n_subbands": 2}]), 5
+            [],
+            one,
+            pd.concat([table, wild]),
+            pd.DataFrame([candidate | {"n_subbands": 2}]),
+            ["a", "b"],
         )
         for one in (curves, curves[curves.subband == -1])
     ]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import pytest
 from synthetic_report import (
@@ -197,10 +198,15 @@ def test_what_a_candidates_table_knows_is_shown_and_no_more(tmp_path):
         background="drw", modulation=0.02, timescale_days=30.0, verdict="ESE",
         verdict_who="Ann & Bob", verdict_note="", explanation="all of <it> in words",
     )  # fmt: skip
-    table.to_parquet(arguments["candidates"])
+    flagged = table.assign(
+        source_id="J055004.0+540000", rank=2, found_by="person", template="", depth=np.nan,
+        centre_mjd=np.nan, fwhm_days=np.nan, explanation="too few epochs for a search",
+    )  # fmt: skip
+    pd.concat([table, flagged]).to_parquet(arguments["candidates"])
     report_archive.main(**arguments)
     shown = visible(arguments["page"])
-    for text in ("alpha 3", "drw, 2.0 %, 30 d", "ESE (Ann & Bob)", "all of <it> in words"):
+    for text in ("alpha 3", "drw, 2.0 %, 30 d", "ESE (Ann & Bob)", "all of <it> in words",
+                 "flagged by a person", "too few epochs"):  # fmt: skip
         assert text in shown
 
 

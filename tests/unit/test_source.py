@@ -14,8 +14,8 @@ from contimg import Source
 from contimg.codedigest import closure
 from contimg.cutouts import common_stretch, read_cutout
 from contimg.fits import write_image
-from contimg.source_events import Event, baseline_jy, events_of
-from contimg.source_figures import event_line, marks_of
+from contimg.source_events import Event, baseline_jy, events_of, shown_baseline_jy
+from contimg.source_figures import marks_of
 from contimg.source_names import position_of, source_name
 from contimg.variability import measure_variability
 
@@ -91,8 +91,8 @@ def test_limits_are_limits_and_faint_fluxes_have_one(tmp_path):
 
 def test_the_baseline_is_outside_the_events_where_there_is_enough():
     curve = pd.DataFrame({"mjd": MJD, "norm_flux_jy": fluxes()})
-    assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3, "")]) == PEAK_JY
-    assert baseline_jy(curve, [Event(1, MJD[6], 500.0, 0.3, "")]) == PEAK_JY
+    assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3)]) == PEAK_JY
+    assert baseline_jy(curve, [Event(1, MJD[6], 500.0, 0.3)]) == PEAK_JY
     assert np.isnan(baseline_jy(curve.assign(norm_flux_jy=np.nan)))
     deep = curve.assign(
         upper_limit=curve.norm_flux_jy < PEAK_JY, norm_flux_jy=PEAK_JY - 0.001 * MJD
@@ -107,16 +107,21 @@ def test_the_line_of_an_event_is_the_lens_that_was_fitted():
         "lensed_fraction": 0.4, "baseline_jy": 0.2,
     }  # fmt: skip
     (event,) = events_of(pd.DataFrame([row]))
-    epochs = pd.DataFrame({"mjd": [59900.0, 60100.0]})
-    mjd, flux = event_line(event, epochs, 0.1, "norm_flux_jy")
-    assert flux[0] == pytest.approx(0.2, rel=1e-3) and flux.max() > 0.21, "caustics at its sides"
-    deep = mjd[flux < 0.2 * (1 - 0.4 * 0.5)]
-    assert 0.2 * 0.6 <= flux.min() < 0.2 * 0.8, "no more than what is lensed is lost"
+    mjd, relative = event.line(59900.0, 60100.0)
+    assert relative[0] == pytest.approx(1, abs=2e-3) and relative.max() > 1.05, "caustics"
+    deep = mjd[relative < 1 - 0.4 * 0.5]
+    assert 0.6 <= relative.min() < 0.8, "no more than what is lensed is lost"
     assert abs(deep.mean() - 60000.0) < 0.5 and np.ptp(deep) < 21
+    curve = pd.DataFrame({"mjd": MJD, "flux_jy": 0.11, "norm_flux_jy": 0.1})
+    assert shown_baseline_jy(curve, [event], "norm_flux_jy") == 0.2
+    assert shown_baseline_jy(curve, [event], "flux_jy") == pytest.approx(0.22)
+    flagged = pd.DataFrame([row | {"centre_mjd": np.nan, "fwhm_days": np.nan}])
+    assert events_of(flagged) == [], "a person flags it; the search found nothing"
     (without,) = events_of(pd.DataFrame([row]).drop(columns=["alpha", "baseline_jy"]))
-    mjd, flux = event_line(without, epochs[:1], 0.1, "norm_flux_jy")
+    mjd, relative = without.line(59900.0, 59900.0)
     assert mjd.tolist() == [59900.0] * 2, "nothing is drawn beyond the epochs"
-    assert flux.tolist() == pytest.approx([0.07, 0.07])
+    assert relative.tolist() == pytest.approx([0.7, 0.7])
+    assert shown_baseline_jy(curve, [without], "flux_jy") == pytest.approx(0.11)
 
 
 def test_cutouts_are_of_each_epochs_best_image_and_say_why_one_is_missing(archive):

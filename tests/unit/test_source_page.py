@@ -38,11 +38,12 @@ def visible(page):
 
 
 def test_the_page_tells_what_the_tables_and_people_know(archive):
-    shown = visible(page_of(archive, NAME))
+    page = page_of(archive, NAME)
+    shown = visible(page)
     for text in (NAME, "Rank 1: it dips", "ESE Ann", "RA 202.50000, dec 30.00000 deg", "no light"):
         assert text in shown
     assert "artefact" not in shown, "another source's verdict"
-    content = page_of(archive, NAME).read_text()
+    content = page.read_text()
     assert content.count('class="tile"') == 12 and content.count("<ellipse") == 3
     assert 'href="../../report/2023-03-01/index.html"' in content
 
@@ -92,10 +93,11 @@ def test_the_interactive_light_curve_holds_the_fluxes_in_mjy(archive):
 def test_a_source_without_a_usable_epoch_has_an_honest_page(archive, tmp_path):
     rows = curves(UNUSABLE).assign(status="edge", flux_jy=float("nan"), norm_flux_jy=float("nan"))
     write_table(tmp_path / "variability/lightcurves.parquet", rows, LIGHTCURVES)
-    shown = visible(page_of(tmp_path, UNUSABLE))
+    page = page_of(tmp_path, UNUSABLE)
+    shown = visible(page)
     assert "No usable epoch: 12 transits without a flux" in shown
     assert "It has been measured in no image." in shown
-    assert "<script>" not in page_of(tmp_path, UNUSABLE).read_text()
+    assert "<script>" not in page.read_text()
 
 
 @pytest.mark.parametrize("status", ["ok", "unnormalised"])

@@ -139,7 +139,7 @@ def test_one_source_of_a_large_table_is_read_without_the_others(tmp_path):
     wanted = rows[rows.source_id == "J000777"].reset_index(drop=True)
     pd.testing.assert_frame_equal(found, wanted)
     assert metadata["digest"] == table_digest(rows)
-    assert read_table(path, ["flux_jy"], ["J000777"])[0].flux_jy.equals(wanted.flux_jy)
+    assert read_table(path, ["flux_jy"], source_ids=["J000777"])[0].flux_jy.equals(wanted.flux_jy)
     assert read_table(path, source_ids=["J9"])[0].empty
 
 

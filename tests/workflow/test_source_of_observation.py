@@ -92,9 +92,8 @@ def test_the_archive_profile_makes_pages_of_sources(
 ) -> None:
     folder = copy_for_dry_runs(observation, tmp_path / "copy")
     name = f"source/{bright.source_id}/index.html"
-    assert planned_rules(folder, name, options=ARCHIVE) == {"report_source": 1}
-    planned = planned_rules(folder, "report_sources", options=ARCHIVE)
-    assert planned["report_source"] >= 12 and set(planned) == {"report_source", "report_sources"}
+    shown = planned_rules(folder, name, "report_sources", options=ARCHIVE)
+    assert set(shown) == {"report_source", "report_sources"} and shown["report_source"] >= 12
     (folder / "variability" / "ese_candidates.parquet").unlink()
     done = snakemake(folder, *ARCHIVE, "--dry-run", "--", "report_sources", check=False)
     assert done.returncode != 0

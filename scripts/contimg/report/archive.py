@@ -10,10 +10,9 @@ from contimg.report import archive_figures as figures
 from contimg.report.candidates import candidate_table
 from contimg.report.image_quality import ImageQuality
 from contimg.report.pages import Picture, Plot
-from contimg.report.shown import most_variable
 from contimg.report.text import number
 from contimg.schemas import WHOLE_BAND
-from contimg.source_events import baseline_jy, events_of
+from contimg.source_events import events_of, shown_baseline_jy
 from contimg.tables import subband_of, whole_band
 
 
@@ -63,19 +62,21 @@ def curve_of(
 
     A candidate's light curves of subband images are drawn too, where there are any.
     """
-    events = events_of(candidates[candidates["source_id"] == source_id])
+    own = candidates[candidates["source_id"] == source_id]
+    events = events_of(own)
     curve = whole_band(every_band)
     bands = every_band.groupby(subband_of(every_band)) if events else ()
     subbands = {
         float(rows["freq_hz"].iloc[0]): rows for subband, rows in bands if subband != WHOLE_BAND
     }
+    baseline = shown_baseline_jy(curve, events, "norm_flux_jy")
     known = variability[variability["source_id"] == source_id].to_dict("records")
     return Curve(
         source_id=source_id,
-        rank=events[0].rank if events else None,
+        rank=int(own["rank"].min()) if len(own) else None,
         figures=known[0] if known else {},
         picture=Picture(
-            figures.lightcurve_plot(curve, baseline_jy(curve, events), events, subbands),
+            figures.lightcurve_plot(curve, baseline, events, subbands),
             f"Light curve of {source_id}",
         ),
     )
@@ -86,7 +87,7 @@ def archive_content(
     lightcurves: pd.DataFrame,
     variability: pd.DataFrame,
     candidates: pd.DataFrame,
-    n_lightcurves: int,
+    shown: Sequence[str],
     quality: ImageQuality | None = None,
     page_of_source: Callable[[str], str] = str,
 ) -> dict[str, Any]:
@@ -95,15 +96,14 @@ def archive_content(
     Parameters
     ----------
     dates : in order.
-    lightcurves, variability, candidates : the archive's tables; any may be empty.
-    n_lightcurves : how many variable sources are shown beside the candidates.
+    lightcurves : of the sources that are shown, at least.
+    variability, candidates : the archive's tables; any may be empty.
+    shown : sources whose light curves are shown, as `contimg.report.shown.most_variable` says.
     quality : of the images, where there is a table of them.
     page_of_source : the link to a source's page.
     """
-    every_band, variability = lightcurves, whole_band(variability)
-    lightcurves = whole_band(lightcurves)
-    shown = most_variable(variability, candidates, n_lightcurves)
-    by_source = {name: rows for name, rows in every_band.groupby("source_id") if name in shown}
+    variability = whole_band(variability)
+    by_source = dict(iter(lightcurves.groupby("source_id")))
     plane = None
     if len(variability):
         plane = Plot(
@@ -117,7 +117,7 @@ def archive_content(
     ranked = candidates.sort_values("rank").to_dict("records")
     return {
         "dates": dates,
-        "key_figures": key_figures(dates, lightcurves, variability, candidates),
+        "key_figures": key_figures(dates, variability, candidates),
         "candidates": candidate_table(ranked),
         "chromatic": any(one.get("n_subbands") for one in ranked),
         "plane": plane,
@@ -137,18 +137,15 @@ def archive_content(
 
 
 def key_figures(
-    dates: Sequence[DateRow],
-    lightcurves: pd.DataFrame,
-    variability: pd.DataFrame,
-    candidates: pd.DataFrame,
+    dates: Sequence[DateRow], variability: pd.DataFrame, candidates: pd.DataFrame
 ) -> list[tuple[str, str, str]]:
     """Return name, value and unit of the figures at the page's head."""
     epochs = variability["n_epochs"].median() if len(variability) else None
     return [
         ("dates", f"{len(dates):,}", ""),
         ("images measured", f"{sum(row.n_good for row in dates):,}", ""),
-        ("sources", f"{lightcurves['source_id'].nunique():,}", ""),
-        ("flux measurements", f"{len(lightcurves):,}", "transits"),
+        ("sources", f"{variability['source_id'].nunique():,}", ""),
+        ("usable fluxes", f"{int(variability['n_epochs'].sum()):,}", "transits"),
         ("median epochs", number(epochs, 3), "a source"),
         ("candidates", f"{candidates['source_id'].nunique():,}", ""),
     ]

@@ -56,6 +56,9 @@ def lightcurve_plot(
                 fmt="o", ms=2.6, mew=0, elinewidth=0.6, color=colour,
             )  # fmt: skip
     axes[0].axhline(baseline_jy * 1e3, color=MUTED, lw=0.8, ls=(0, (4, 3)))
+    for event in events:
+        mjd, model = event.line(curve["mjd"].min(), curve["mjd"].max())
+        axes[0].plot(utc(mjd), model * baseline_jy * 1e3, color=VERMILLION, lw=0.9, zorder=4)
     axes[0].set_ylabel("flux (mJy)")
     if subbands:
         draw_subbands(axes[1], subbands, events)

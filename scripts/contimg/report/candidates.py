@@ -94,7 +94,7 @@ HEADINGS: Sequence[Heading] = (
     Heading("Template", "which lens", ("template", "shape"), words("template", "shape"), False),
     Heading("Depth (%)", "of the baseline", ("depth",), lambda row: fixed(row["depth"], 0, 100)),
     Heading("Centre (MJD)", "of the dip", ("centre_mjd",),
-            lambda row: f"{row['centre_mjd']:.1f}"),
+            lambda row: fixed(row["centre_mjd"], 1).replace(",", "")),
     Heading("Full width (d)", "at half depth", ("fwhm_days",),
             lambda row: fixed(row["fwhm_days"], 0)),
     Heading("Epochs in dip", "within half of the width from the centre", ("n_epochs_in_dip",),

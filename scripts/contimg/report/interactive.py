@@ -26,8 +26,8 @@ from bokeh.resources import Resources
 from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, VERMILLION, utc
 from contimg.report.text import MISSING
-from contimg.source_events import Event, baseline_jy
-from contimg.source_figures import MJD_OF_1970, event_line, marks_of
+from contimg.source_events import Event, baseline_jy, shown_baseline_jy
+from contimg.source_figures import CROWDED, MJD_OF_1970, marks_of
 
 MS_PER_DAY = 86400e3
 TOOLS = "pan,box_zoom,xzoom_in,xzoom_out,reset,save"
@@ -117,9 +117,9 @@ def interactive_lightcurve(
         shared = {"x_range": made[0].x_range} if made else {}
         panel = empty_panel(label, height, **shared)
         draw_curve(panel, epochs, flux, error, detection_snr)
-        baseline = baseline_jy(epochs, events, flux)
+        baseline = shown_baseline_jy(epochs, events, flux)
         mark(panel, baseline, events)
-        draw_events(panel, epochs, baseline, events, flux)
+        draw_events(panel, epochs, baseline, events)
         made.append(panel)
     if subbands:
         panel = empty_panel("flux / baseline", 240, x_range=made[0].x_range)
@@ -179,8 +179,8 @@ def draw_curve(
             "x", "low", "x", "high", source=data, line_color=line, line_width=1, legend_label=label
         )
         points = panel.scatter(
-            "x", "flux", source=data, size=7, marker=marker, line_color=line, fill_color=fill,
-            legend_label=label,
+            "x", "flux", source=data, size=7 if len(marks) < CROWDED else 5, marker=marker,
+            line_color=line, fill_color=fill, legend_label=label,
         )  # fmt: skip
         panel.add_tools(HoverTool(renderers=[points], tooltips=TOOLTIPS, visible=False))
     limits = marks[np.isfinite(marks["limit_jy"])]
@@ -235,14 +235,12 @@ def mark(panel: Any, baseline: float, events: Sequence[Event]) -> None:
         panel.add_layout(BoxAnnotation(left=left, right=right, level="underlay", **look))
 
 
-def draw_events(
-    panel: Any, epochs: pd.DataFrame, baseline: float, events: Sequence[Event], flux: str
-) -> None:
+def draw_events(panel: Any, epochs: pd.DataFrame, baseline: float, events: Sequence[Event]) -> None:
     """Draw what was fitted of each event."""
     for event in events:
-        mjd, model = event_line(event, epochs, baseline, flux)
-        if np.isfinite(model).all():
+        mjd, model = event.line(epochs["mjd"].min(), epochs["mjd"].max())
+        if np.isfinite(model * baseline).all():
             panel.line(
-                ms_of(mjd), model * 1e3, line_color=VERMILLION, line_width=1.5,
+                ms_of(mjd), model * baseline * 1e3, line_color=VERMILLION, line_width=1.5,
                 legend_label=f"event {event.rank}",
             )  # fmt: skip

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contimg.cutouts import Cutout, common_stretch
 from contimg.report import figures
-from contimg.report.candidates import is_told
+from contimg.report.candidates import first_of, is_told
 from contimg.report.interactive import (
     bokeh_script,
     embedded,
@@ -30,7 +30,10 @@ from contimg.source import Source
 from contimg.source_figures import EpochImage
 
 NOT_METRICS = ("source_id", "ra_deg", "dec_deg", "subband", "freq_hz")
-NOT_OF_EVENT = ("source_id", "ra_deg", "dec_deg", "rank", "reason", "explanation")
+NOT_OF_EVENT = (
+    "source_id", "ra_deg", "dec_deg", "rank", "reason", "explanation", "shape",
+    "verdict", "verdict_who", "verdict_note",
+)  # fmt: skip
 JPEG_QUALITY = 78
 BLACK = 20
 FLAGS = ("resolved", "confusion")
@@ -138,6 +141,18 @@ def look_ups(source: Source) -> list[tuple[str, str]]:
     ]
 
 
+def candidacies(source: Source) -> list[tuple[int, str, list[Any]]]:
+    """Return rank, explanation and figures of what makes the source a candidate."""
+    return [
+        (
+            int(row["rank"]),
+            str(first_of(row, "explanation", "reason") or ""),
+            described(row, ESE_CANDIDATES, NOT_OF_EVENT),
+        )
+        for row in source.candidates.to_dict("records")
+    ]
+
+
 def catalog_fluxes(row: Mapping[str, Any]) -> list[tuple[str, float]]:
     """Return the survey and the flux, Jy, of each survey that has the source."""
     surveys = [(name, row[name]) for name in row if name.startswith("s_") and is_told(row[name])]
@@ -184,10 +199,6 @@ def source_content(source: Source, page: Path, external: pd.DataFrame) -> dict[s
     images = source.epoch_images()
     limits = common_stretch([image.cutout for image in images])
     shown = [image.cutout for image in images if image.cutout.data.size]
-    events = [
-        (event, described(row, ESE_CANDIDATES, NOT_OF_EVENT))
-        for event, row in zip(source.events, source.candidates.to_dict("records"), strict=True)
-    ]
     content: dict[str, Any] = {
         "name": source.source_id,
         "position": position_words(source),
@@ -197,7 +208,7 @@ def source_content(source: Source, page: Path, external: pd.DataFrame) -> dict[s
         "alpha": source.catalog.get("alpha"),
         "in_catalog": bool(source.catalog),
         "key_figures": key_figures(source, metrics),
-        "events": events,
+        "candidacies": candidacies(source),
         "verdicts": source.verdicts.to_dict("records"),
         "metrics": described(metrics, VARIABILITY, NOT_METRICS),
         "tiles": [tile_of(image, limits, page, source.directory) for image in images],
