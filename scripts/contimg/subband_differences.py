@@ -166,20 +166,29 @@ class LensTest:
         self._half = 0.5 * (predicted**2).sum(axis=1)
         self._degrees = degrees
 
-    def __call__(self, seen: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    def __call__(
+        self, seen: Floats, without: NDArray[np.int64] | None = None
+    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
         """Return ln of the Bayes factor, scale of the errors, and the best lens.
 
         Parameters
         ----------
         seen : (m, M) differences.
+        without : (m,) a lens that is left out.
 
         Returns
         -------
         log_bf, scale, best : (m,); best is -1 where no lens is better than none.
         """
         gain = seen @ self._predicted.T - self._half
+        log_weight = np.broadcast_to(self._log_weight, gain.shape)
+        if without is not None and gain.shape[1] > 1:
+            rows = np.arange(len(gain))
+            gain[rows, without] = -np.inf
+            rest = np.log1p(-np.exp(self._log_weight[without]))
+            log_weight = log_weight - rest[:, None]
         best = np.where(gain.max(axis=1) > 0, gain.argmax(axis=1), -1)
         chi2 = (seen**2).sum(axis=1) - 2 * np.maximum(gain.max(axis=1), 0.0)
         variance = np.maximum(1.0, chi2 / self._degrees)
-        log_bf = np.logaddexp.reduce(self._log_weight + gain / variance[:, None], axis=1)
+        log_bf = np.logaddexp.reduce(log_weight + gain / variance[:, None], axis=1)
         return log_bf, np.sqrt(variance), best
