@@ -66,7 +66,7 @@ class Chromaticity:
     achromatic_p : part of the achromatic simulations whose ln BF is as large.
     lens_p : part of the simulated lenses whose ln BF is as small.
     depths : of the subbands.
-    lens : strength, source size, impact and fraction of the lens that fits best in time and
+    lens : strength (at 1.4 GHz), source size, impact and fraction of the lens that fits best in time and
         frequency.
     """
 
@@ -169,19 +169,18 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
     transits = by_transit(subbands)
     if len(transits.mjd) < _MIN_EPOCHS:
         return Chromaticity("undecided")
-    band = float(np.exp(np.mean(np.log(transits.freq_hz)))) / REFERENCE_HZ
+    band_hz = float(np.exp(np.mean(np.log(transits.freq_hz))))
     random = np.random.default_rng(seed)
     lenses, weight = draw_lenses(
         transits.mjd,
         transits.common,
         transits.common_err,
         (centre_mjd, fwhm_days),
-        band,
         _N_LENSES,
         random,
     )
     differences = Differences(transits)
-    ratio = transits.freq_hz / REFERENCE_HZ
+    ratio = transits.freq_hz / band_hz
     predicted = np.stack([differences.of(one.change(transits.mjd, ratio)) for one in lenses])
     flat = predicted.reshape(len(lenses), -1)
     test = LensTest(weight, flat, differences.degrees)
@@ -195,7 +194,7 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
     behind_lens = test(noise + flat[behind], behind)[0]
     lens_p = (1 + np.sum(behind_lens <= log_bf[0])) / (1 + _N_SIMULATIONS)
     likely = lenses[max(best[0], 0)]
-    dip = -replace(likely, fraction=1.0, base=1.0).change(transits.mjd, np.array([band]))[0]
+    dip = -replace(likely, fraction=1.0, base=1.0).change(transits.mjd, np.ones(1))[0]
     return Chromaticity(
         outcome(log_bf[0], achromatic_p, lens_p),
         round(float(2 * log_bf[0]), 3),
@@ -206,7 +205,7 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
             transits.freq_hz, transits.flux, transits.error, dip / dip.max(), float(scale[0])
         ),
         {
-            "alpha": likely.shape.alpha,
+            "alpha": likely.shape.alpha * (band_hz / REFERENCE_HZ) ** 2,
             "beta_s": likely.shape.beta_s,
             "impact": likely.shape.impact,
             "lensed_fraction": likely.fraction,

@@ -1,10 +1,9 @@
 """Which lenses fit a light curve: draws from their probability, centre, width and fraction free.
 
 S(t) = B (1 - f dip((t - t0) / W)): B and f (0 <= f <= 1) by weighted least squares at each t0 and
-W of a grid, which is refined about its best point. A lens of strength alpha at
-`contimg.lens.REFERENCE_HZ` has the strength of the light curve's own frequency. A coarse grid of
-shapes comes first, then shapes drawn from about the best of them. All are as likely beforehand,
-as are all t0 and ln W.
+W of a grid, which is refined about its best point. A coarse grid of shapes comes first, then
+shapes drawn from about the best of them. All are as likely beforehand, as are all t0 and ln W.
+Here alpha is the strength at the frequency of the light curve.
 """
 
 from dataclasses import dataclass, replace
@@ -48,7 +47,7 @@ class Lens:
 
     Attributes
     ----------
-    shape : lens and source.
+    shape : lens and source, alpha at the frequency of the light curve.
     centre_mjd, days_a_radius : when it passed, and how fast.
     fraction : of the flux that is lensed.
     base : unlensed flux, in the unit of the light curve.
@@ -61,7 +60,10 @@ class Lens:
     base: float
 
     def change(self, mjd: Floats, freq_ratio: Floats) -> Floats:
-        """Return lensed less unlensed flux at times (Nepochs,) and frequencies (n,)."""
+        """Return lensed less unlensed flux at times (Nepochs,) and frequencies (n,).
+
+        freq_ratio : of each frequency to that of the light curve which was fitted.
+        """
         u = (mjd - self.centre_mjd) / self.days_a_radius
         seen = np.stack([magnification(u, self.shape, one) for one in freq_ratio.tolist()])
         return np.asarray(self.base * self.fraction * (seen - 1))
@@ -94,7 +96,6 @@ class _Curve:
     mjd: Floats
     flux: Floats
     weight: Floats
-    freq_ratio: float
 
 
 def draw_lenses(
@@ -102,7 +103,6 @@ def draw_lenses(
     flux: Floats,
     error: Floats,
     dip: tuple[float, float],
-    freq_ratio: float,
     count: int,
     random: np.random.Generator,
 ) -> tuple[list[Lens], Floats]:
@@ -115,24 +115,23 @@ def draw_lenses(
     ----------
     mjd, flux, error : (Nepochs,).
     dip : centre (MJD) and width (days) of the dip that was found.
-    freq_ratio : of the light curve's frequency to the reference of alpha.
     count : of draws.
 
     Returns
     -------
     lenses, weights : those drawn, the most probable first, and the part of the draws of each.
     """
-    curve = _Curve(mjd, flux, error**-2.0, round(freq_ratio, 6))
-    coarse = [_fit_shape(curve, one, *dip, _ROUNDS - 1) for one in _templates(curve.freq_ratio)]
+    curve = _Curve(mjd, flux, error**-2.0)
+    coarse = [_fit_shape(curve, one, *dip, _ROUNDS - 1) for one in _templates()]
     best = np.array([one.chi2.min() for one in coarse])
     scale = max(1.0, float(best.min()) / max(len(mjd) - 5, 1))
     # Shapes between those of the grid may fit far better than they: the choice is a wide one.
     chance = np.exp(-0.5 * (best - best.min()) / (4 * scale))
     fits = []
-    for shape, parent in _refined(coarse, chance / chance.sum(), curve.freq_ratio, random).items():
+    for shape, parent in _refined(coarse, chance / chance.sum(), random).items():
         at = int(np.argmin(coarse[parent].chi2))
         start = (float(coarse[parent].centre[at]), float(coarse[parent].width[at]))
-        template = _template(shape, curve.freq_ratio)
+        template = _template(shape)
         fits.append(
             _spread(curve, template, _fit_shape(curve, template, *start, _ROUNDS, 1), scale)
         )
@@ -153,7 +152,7 @@ def draw_lenses(
 
 
 def _refined(
-    coarse: list[_Grid], chance: Floats, freq_ratio: float, random: np.random.Generator
+    coarse: list[_Grid], chance: Floats, random: np.random.Generator
 ) -> dict[LensShape, int]:
     """Draw shapes from about those of the grid; return them with the number of their parent."""
     found: dict[LensShape, int] = {}
@@ -164,30 +163,30 @@ def _refined(
         near = replace(
             shape, alpha=shape.alpha * alpha, beta_s=shape.beta_s * beta_s, impact=impact
         )
-        if not _dips(near, freq_ratio):
+        if not _dips(near):
             near = shape
         found.setdefault(near, int(parent))
     return found
 
 
-@lru_cache(maxsize=2)
-def _templates(freq_ratio: float) -> tuple[LensTemplate, ...]:
-    """Return the shapes of the grid that dip on the axis, as they are at a frequency."""
+@lru_cache(maxsize=1)
+def _templates() -> tuple[LensTemplate, ...]:
+    """Return the shapes of the grid that dip on the axis."""
     found = []
     for alpha, beta_s, impact in product(ALPHAS.tolist(), BETAS, IMPACTS):
         shape = LensShape(name_of(round(alpha, 2), beta_s, impact), alpha, beta_s, impact)
-        if _dips(shape, freq_ratio):
-            found.append(make_template(shape, freq_ratio))
+        if _dips(shape):
+            found.append(make_template(shape))
     return tuple(found)
 
 
-def _dips(shape: LensShape, freq_ratio: float) -> bool:
-    return bool(1 - magnification(np.zeros(1), shape, freq_ratio)[0] >= _LEAST_DIP)
+def _dips(shape: LensShape) -> bool:
+    return bool(1 - magnification(np.zeros(1), shape)[0] >= _LEAST_DIP)
 
 
 @lru_cache(maxsize=2048)
-def _template(shape: LensShape, freq_ratio: float) -> LensTemplate:
-    return make_template(shape, freq_ratio)
+def _template(shape: LensShape) -> LensTemplate:
+    return make_template(shape)
 
 
 def _fit_shape(

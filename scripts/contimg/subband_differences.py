@@ -67,9 +67,12 @@ def by_transit(subbands: Epochs) -> Transits:
     seen = np.isfinite(flux).sum(axis=0) >= 2
     mjd, flux, error = mjd[:, seen], flux[:, seen], error[:, seen]
     freq_hz = subbands.sources["freq_hz"].to_numpy(dtype=float)[bright]
+    nothing = Transits(np.empty(0), freq_hz, flux[:, :0], error[:, :0], np.empty(0), np.empty(0))
     if not seen.any():
-        return Transits(np.empty(0), freq_hz, flux, error, np.empty(0), np.empty(0))
+        return nothing
     base, common, common_err = _baselines(flux, error)
+    if not (np.isfinite(base) & (base > 0)).all():
+        return nothing
     base = base[:, None]
     return Transits(np.nanmean(mjd, axis=0), freq_hz, flux / base, error / base, common, common_err)
 
@@ -83,7 +86,8 @@ def _baselines(flux: Floats, error: Floats) -> tuple[Floats, Floats, Floats]:
         common = (weight * value * base[:, None]).sum(0) / (weight * base[:, None] ** 2).sum(0)
         base = (weight * value * common).sum(1) / (weight * common**2).sum(1)
     middle = float(np.median(common))
-    base, common = base * middle, common / middle
+    with np.errstate(divide="ignore"):
+        base, common = base * middle, common / middle
     return base, common, (weight * base[:, None] ** 2).sum(0) ** -0.5
 
 
