@@ -66,8 +66,8 @@ class Chromaticity:
     achromatic_p : part of the achromatic simulations whose ln BF is as large.
     lens_p : part of the simulated lenses whose ln BF is as small.
     depths : of the subbands.
-    lens : strength (at 1.4 GHz), source size, impact and fraction of the lens that fits best in time and
-        frequency.
+    lens : strength at 1.4 GHz, source size, impact and lensed fraction of what fits best in time
+        and frequency.
     """
 
     outcome: str = ""
