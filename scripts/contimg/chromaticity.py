@@ -190,17 +190,16 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
     noise = differences.simulated(left, scale[0], _N_SIMULATIONS, random)
     noise = noise.reshape(_N_SIMULATIONS, -1)
     behind = random.choice(len(lenses), _N_SIMULATIONS, p=weight)
-    achromatic_p = (1 + np.sum(test(noise)[0] >= log_bf[0])) / (1 + _N_SIMULATIONS)
-    behind_lens = test(noise + flat[behind], behind)[0]
-    lens_p = (1 + np.sum(behind_lens <= log_bf[0])) / (1 + _N_SIMULATIONS)
+    achromatic_p = _part(test(noise)[0] >= log_bf[0])
+    lens_p = _part(test(noise + flat[behind], behind)[0] <= log_bf[0])
     likely = lenses[max(best[0], 0)]
     dip = -replace(likely, fraction=1.0, base=1.0).change(transits.mjd, np.ones(1))[0]
     return Chromaticity(
         outcome(log_bf[0], achromatic_p, lens_p),
         round(float(2 * log_bf[0]), 3),
         round(float(weight @ np.sum(flat**2, axis=1) / scale[0] ** 2), 3),
-        float(achromatic_p),
-        float(lens_p),
+        achromatic_p,
+        lens_p,
         depth_spectrum(
             transits.freq_hz, transits.flux, transits.error, dip / dip.max(), float(scale[0])
         ),
@@ -211,6 +210,10 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
             "lensed_fraction": likely.fraction,
         },
     )
+
+
+def _part(fulfilled: NDArray[np.bool_]) -> float:
+    return float((1 + fulfilled.sum()) / (1 + len(fulfilled)))
 
 
 def outcome(log_bf: float, achromatic_p: float, lens_p: float) -> str:

@@ -71,9 +71,10 @@ class Lens:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Fits of one shape on a grid of centres and widths; all (n,) but the template."""
+    """Fits of one shape on a grid of centres and widths: (n,) each, and the size of its cells."""
 
     template: LensTemplate
+    cell: float
     centre: Floats
     width: Floats
     fraction: Floats
@@ -122,33 +123,41 @@ def draw_lenses(
     lenses, weights : those drawn, the most probable first, and the part of the draws of each.
     """
     curve = _Curve(mjd, flux, error**-2.0)
-    coarse = [_fit_shape(curve, one, *dip, _ROUNDS - 1) for one in _templates()]
+    fits = _fits(curve, dip, random)
+    chi2 = np.concatenate([one.chi2 for one in fits])
+    chance = np.concatenate([np.full(len(one.chi2), one.cell) for one in fits])
+    chance *= np.exp(-0.5 * (chi2 - chi2.min()) / _error_scale(chi2, curve))
+    drawn, times = np.unique(
+        random.choice(len(chance), count, p=chance / chance.sum()), return_counts=True
+    )
+    order = np.argsort(-chance[drawn], kind="stable")
+    starts = np.cumsum([0] + [len(one.chi2) for one in fits])
+    lenses = []
+    for number in drawn[order].tolist():
+        fit = int(np.searchsorted(starts, number, side="right")) - 1
+        lenses.append(fits[fit].lens(number - int(starts[fit])))
+    return lenses, times[order] / count
+
+
+def _error_scale(chi2: Floats, curve: _Curve) -> float:
+    """Return the factor of the variance, 1 or more, with which the best fits."""
+    return max(1.0, float(chi2.min()) / max(len(curve.mjd) - 5, 1))
+
+
+def _fits(curve: _Curve, dip: tuple[float, float], random: np.random.Generator) -> list[_Grid]:
+    """Return grids of centre and width of shapes drawn from about the best of the coarse grid."""
+    coarse = [_fit_shape(curve, one, *dip, range(_ROUNDS - 1)) for one in _templates()]
     best = np.array([one.chi2.min() for one in coarse])
-    scale = max(1.0, float(best.min()) / max(len(mjd) - 5, 1))
+    scale = _error_scale(best, curve)
     # Shapes between those of the grid may fit far better than they: the choice is a wide one.
     chance = np.exp(-0.5 * (best - best.min()) / (4 * scale))
     fits = []
     for shape, parent in _refined(coarse, chance / chance.sum(), random).items():
         at = int(np.argmin(coarse[parent].chi2))
         start = (float(coarse[parent].centre[at]), float(coarse[parent].width[at]))
-        template = _template(shape)
-        fits.append(
-            _spread(curve, template, _fit_shape(curve, template, *start, _ROUNDS, 1), scale)
-        )
-    chi2 = np.concatenate([one.chi2 for one, _ in fits])
-    cell = np.concatenate([np.full(len(one.chi2), area) for one, area in fits])
-    scale = max(1.0, float(chi2.min()) / max(len(mjd) - 5, 1))
-    chance = cell * np.exp(-0.5 * (chi2 - chi2.min()) / scale)
-    drawn, times = np.unique(
-        random.choice(len(chance), count, p=chance / chance.sum()), return_counts=True
-    )
-    order = np.argsort(-chance[drawn], kind="stable")
-    starts = np.cumsum([0] + [len(one.chi2) for one, _ in fits])
-    lenses = []
-    for number in drawn[order].tolist():
-        fit = int(np.searchsorted(starts, number, side="right")) - 1
-        lenses.append(fits[fit][0].lens(number - int(starts[fit])))
-    return lenses, times[order] / count
+        fit = _fit_shape(curve, _template(shape), *start, range(1, _ROUNDS))
+        fits.append(_spread(curve, fit, scale))
+    return fits
 
 
 def _refined(
@@ -190,25 +199,25 @@ def _template(shape: LensShape) -> LensTemplate:
 
 
 def _fit_shape(
-    curve: _Curve, template: LensTemplate, centre: float, width: float, rounds: int, first: int = 0
+    curve: _Curve, template: LensTemplate, centre: float, width: float, rounds: range
 ) -> _Grid:
-    """Return the last grid of centres and widths, about the best."""
-    for narrowing in _NARROWER ** -np.arange(first, rounds, dtype=float):
-        grid = _grid(curve, template, centre, width, narrowing)
+    """Return the last and finest grid of centres and widths, each about the best of the last."""
+    for number in rounds:
+        grid = _grid(curve, template, centre, width, _NARROWER**-number)
         best = int(np.argmin(grid.chi2))
         centre, width = float(grid.centre[best]), float(grid.width[best])
     return grid
 
 
-def _spread(curve: _Curve, template: LensTemplate, fit: _Grid, scale: float) -> tuple[_Grid, float]:
-    """Return a grid as wide as centre and width are uncertain, and the size of its cells."""
-    best = int(np.argmin(fit.chi2))
-    narrowing = _NARROWER ** -(_ROUNDS - 1.0)
+def _spread(curve: _Curve, fit: _Grid, scale: float) -> _Grid:
+    """Return a grid as wide as centre and width are uncertain."""
+    narrowing = _NARROWER ** (1 - _ROUNDS)
     while narrowing < 1 and np.mean(fit.chi2 - fit.chi2.min() < 4 * scale) > 0.4:
         narrowing *= _NARROWER
-        fit = _grid(curve, template, float(fit.centre[best]), float(fit.width[best]), narrowing)
         best = int(np.argmin(fit.chi2))
-    return fit, narrowing**2
+        centre, width = float(fit.centre[best]), float(fit.width[best])
+        fit = _grid(curve, fit.template, centre, width, narrowing)
+    return fit
 
 
 def _grid(
@@ -218,7 +227,8 @@ def _grid(
     centres = np.repeat(centre + _SHIFT * narrowing * width * step, len(step))
     widths = np.tile(width * np.exp(_LOG_WIDTH * narrowing * step), len(step))
     dips = dips_at(template, (curve.mjd - centres[:, None]) / widths[:, None])
-    return _Grid(template, centres, widths, *_fit_flux(dips, curve.flux, curve.weight))
+    flux = _fit_flux(dips, curve.flux, curve.weight)
+    return _Grid(template, narrowing**2, centres, widths, *flux)
 
 
 def _fit_flux(dips: Floats, flux: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
