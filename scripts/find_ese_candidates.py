@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from contimg.achromaticity import with_depth_spectra
+from contimg.chromaticity import with_chromaticity
 from contimg.epochs import Epochs, usable_epochs
 from contimg.ese_candidates import find_candidates
 from contimg.schemas import ESE_CANDIDATES, EXTERNAL_LIGHTCURVES, WHOLE_BAND
@@ -31,8 +31,8 @@ def main(
 ) -> None:
     """List the sources that dip as an extreme scattering event does, the best first.
 
-    The whole band is searched; light curves of subband images then tell how a candidate's depth
-    goes with wavelength.
+    The whole band is searched; light curves of subband images then tell whether a candidate is
+    chromatic, as plasma makes it.
 
     lightcurves: parquet or CSV of this or another telescope; source_id, mjd, flux_jy and
         flux_err_jy are enough
@@ -53,7 +53,7 @@ def main(
     about["n_sources"] = len(epochs.sources)
     if "subband" in curves:
         of_subbands = curves[curves.subband != WHOLE_BAND]
-        candidates, about["subband_depths"] = with_depth_spectra(candidates, of_subbands)
+        candidates, about["subband_depths"] = with_chromaticity(candidates, of_subbands)
     write_table(output, candidates, ESE_CANDIDATES, about)
     logger.info("%d candidates among %d sources", len(candidates), len(epochs.sources))
 

@@ -208,20 +208,42 @@ ESE_CANDIDATES: Schema = (
     FREQ,
     Column("n_subbands", "int64", "", "subband light curves that tell the dip's depth", True),
     Column(
-        "depth_exponent",
-        "float64",
+        "chromaticity",
+        "string",
         "",
-        "x of depth ~ wavelength^x over the subbands; 0: achromatic, 2: as plasma refracts",
+        "chromatic as behind a lens of plasma, achromatic, or undecided; empty without subbands",
         optional=True,
     ),
-    Column("depth_exponent_err", "float64", "", "standard error of depth_exponent", True),
+    Column("delta_chi2", "float64", "", "2 ln of the Bayes factor, lens over achromatic", True),
+    Column(
+        "expected_delta_chi2",
+        "float64",
+        "",
+        "by which the fitted lens differs from achromatic variation in these subbands",
+        optional=True,
+    ),
     Column(
         "achromatic_p",
         "float64",
         "",
-        "probability that equal depths differ as much from subband to subband",
+        "probability that achromatic variation reaches delta_chi2, from simulations",
         optional=True,
     ),
+    Column(
+        "lens_p",
+        "float64",
+        "",
+        "probability that the fitted lens gives no more than delta_chi2, from simulations",
+        optional=True,
+    ),
+    Column(
+        "depth_exponent",
+        "float64",
+        "",
+        "x of depth ~ wavelength^x over the subbands; it describes, chromaticity decides",
+        optional=True,
+    ),
+    Column("depth_exponent_err", "float64", "", "standard error of depth_exponent", True),
 )
 
 EXTERNAL_MATCHES: Schema = (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
+from contimg import lens
 from contimg.lens import (
     CAUSTIC_ALPHA,
     LensShape,
@@ -96,6 +97,17 @@ def test_spikes_stand_at_the_roots_of_the_lens_equation(alpha):
         near = np.abs(u - caustic) < 0.1
         assert u[near][np.argmax(seen[near])] == pytest.approx(caustic, abs=0.02)
     assert seen[np.argmin(np.abs(u - np.mean(caustics)))] > 1
+
+
+@pytest.mark.parametrize("impact", [np.nan, 0.0])
+def test_finer_bins_change_nothing(monkeypatch, impact):
+    at = np.linspace(0, 6, 601)
+    shape = LensShape("", 8.0, 0.2, impact)
+    coarse = magnification(at, shape)
+    monkeypatch.setattr(lens, "_BINS", 4 * lens._BINS)
+    monkeypatch.setattr(lens, "_sheet", lens._sheet.__wrapped__)
+    monkeypatch.setattr(lens, "_round_lens", lens._round_lens.__wrapped__)
+    np.testing.assert_allclose(magnification(at, shape), coarse, atol=0.005)
 
 
 def test_caustics_need_a_strength_of_2_24():
