@@ -78,6 +78,8 @@ def baseline_gains(
         flux=baseline,
         excess=np.zeros(measurements.n_sources),
         used=np.bincount(measurements.source[leads], minlength=measurements.n_sources) > 0,
+        n_iterations=2,
+        change=0.0,
     )
     image = measurements.image
     spread = gain_spread(gain[solution.good], options)

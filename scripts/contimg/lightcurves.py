@@ -148,6 +148,7 @@ def _one_band(
         "n_images_solved": int(solution.solved.sum()),
         "n_images_refused": int(solution.refused.sum()),
         "n_references": int(solution.used.sum()),
+        "solver": {"n_iterations": solution.n_iterations, "change": solution.change},
         "error_scale": {"a": model.a, "b": model.b},
         "error_model": {key: value for key, value in asdict(model).items() if value == value},
     }
@@ -204,6 +205,7 @@ class Band:
     ----------
     rows : photometry as `sorted_rows` gives it.
     usable : (Nrows,) rows that have a flux.
+    mjd, flux_jy, map_err_jy : (Nrows,) of the photometry.
     source, image : (Nrows,) numbers of source and group, in the order of their names.
     typical_jy : (Nrows,) median flux of the row's source, at least 0.
     candidate : (Nsources,) sources that may serve as references: compact and never blended.
@@ -217,11 +219,14 @@ class Band:
         snr_nvss: Mapping[str, float] | None,
     ) -> None:
         self.rows, self.usable, self.snr_nvss = rows, usable, snr_nvss
+        self.mjd, self.flux_jy, self.map_err_jy = (
+            rows[name].to_numpy(dtype=float) for name in ("mjd", "flux_jy", "flux_err_jy")
+        )
         self.source = rows.source_id.cat.codes.to_numpy(dtype=np.int64)
         self.image = rows.group.cat.codes.to_numpy(dtype=np.int64)
         self.names = rows.source_id.cat.categories.to_numpy()
         offsets = direction_cosines(rows, self.image)
-        flux = np.where(usable, rows.flux_jy, np.nan)
+        flux = np.where(usable, self.flux_jy, np.nan)
         median = pd.Series(flux).groupby(self.source).median().clip(lower=0).to_numpy()
         self.typical_jy = median[self.source]
         blended = np.bincount(self.source, rows.blended, len(self.names)) > 0
@@ -230,7 +235,7 @@ class Band:
             image=self.image,
             source=self.source,
             flux_jy=flux,
-            error_jy=rows.flux_err_jy.to_numpy(dtype=float),
+            error_jy=self.map_err_jy,
             l_deg=offsets[0],
             m_deg=offsets[1],
             n_images=len(rows.group.cat.categories),
@@ -239,8 +244,7 @@ class Band:
 
     def error_jy(self, model: ErrorModel) -> Floats:
         """Return the (Nrows,) errors of the fluxes by an error model."""
-        map_error = self.rows.flux_err_jy.to_numpy(dtype=float)
-        return np.hypot(model.a * map_error, model.b * self.typical_jy)
+        return np.hypot(model.a * self.map_err_jy, model.b * self.typical_jy)
 
     def solve(
         self, model: ErrorModel, options: GainOptions, method: str, alone: bool = False
@@ -252,7 +256,7 @@ class Band:
         errors = self.error_jy(model)[self.usable]
         measurements = replace(self._measurements, error_jy=errors)
         if method == "baseline":
-            mjd = self.rows.mjd.to_numpy()[self.usable]
+            mjd = self.mjd[self.usable]
             snr = snr_of_sources(self.names, self.snr_nvss)
             return baseline_gains(measurements, mjd, self.candidate, snr, options)
         solve = gains_of_one_solution if alone else gains_without_self
@@ -268,7 +272,7 @@ class Band:
         error = self.error_jy(model)
         refused = ~np.isin(gains.status, ("ok", "unnormalised"))
         size = np.abs(gains.gain)
-        flux = np.where(refused, np.nan, rows.flux_jy.to_numpy()[usable] / gains.gain)
+        flux = np.where(refused, np.nan, self.flux_jy[usable] / gains.gain)
         expected = np.hypot(error[usable], self.typical_jy[usable] * gains.gain_err) / size
         status = rows.status.astype(object).replace("ok", "no_flux").to_numpy()
         status[usable] = gains.status
@@ -295,35 +299,33 @@ def _fitted(
     band: Band, gains: RowGains, model: ErrorModel, options: LightCurveOptions
 ) -> ErrorModel:
     """Fit the error model to the transits of the compact sources."""
-    rows = band.normalised(gains, model)
-    good = (rows.image_status == "ok").to_numpy() & band.candidate[band.source]
-    rows = rows.assign(typical=band.typical_jy, map_err=band.rows.flux_err_jy)[good]
-    transit = number_transits(rows, options.epoch_gap_hours)
-    weight, size = rows.norm_weight.to_numpy(), rows.gain.to_numpy()
+    wanted = (gains.status == "ok") & band.candidate[band.source[band.usable]]
+    rows = np.flatnonzero(band.usable)[wanted]
+    gain, gain_err, shared_err = (
+        values[wanted] for values in (gains.gain, gains.gain_err, gains.shared_err)
+    )
+    source, typical = band.source[rows], band.typical_jy[rows]
+    transit = number_transits(source, band.mjd[rows], options.epoch_gap_hours)
+    weight = gain**2 / (band.error_jy(model)[rows] ** 2 + (typical * gain_err) ** 2)
     total = np.bincount(transit, weight)
 
     def mean(values: Floats) -> Floats:
         return np.bincount(transit, weight * values) / total
 
     def variance(values: Floats) -> Floats:
-        return np.bincount(transit, (weight * values / size) ** 2) / total**2
+        return np.bincount(transit, (weight * values / gain) ** 2) / total**2
 
-    typical = rows.typical.to_numpy()
-    shared = mean(typical * rows.shared_err.to_numpy() / size) ** 2
-    own_gain = np.sqrt(np.maximum(rows.gain_err**2 - rows.shared_err**2, 0.0)).to_numpy()
-    firsts = np.flatnonzero(np.r_[True, np.diff(transit) > 0]) if len(transit) else transit
+    own_gain_err = np.sqrt(np.maximum(gain_err**2 - shared_err**2, 0.0))
+    firsts = np.flatnonzero(np.diff(transit, prepend=-1))
     transits = Transits(
-        source=band.source[good][firsts],
-        flux_jy=mean(rows.norm_flux_jy.to_numpy()),
-        noise_variance=variance(rows.map_err.to_numpy()),
+        source=source[firsts],
+        flux_jy=mean(band.flux_jy[rows] / gain),
+        noise_variance=variance(band.map_err_jy[rows]),
         scatter_variance=variance(typical),
-        other_variance=variance(typical * own_gain) + shared,
+        other_variance=variance(typical * own_gain_err) + mean(typical * shared_err / gain) ** 2,
     )
     return fit_error_model(
-        transits,
-        options.fit_min_transits,
-        options.fit_min_sources,
-        options.error_scale,
+        transits, options.fit_min_transits, options.fit_min_sources, options.error_scale
     )
 
 

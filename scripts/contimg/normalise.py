@@ -24,10 +24,13 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from contimg.anderson import Anderson
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_PLAIN_ITERATIONS = 3
 OUTLIER_SIGMA = 5.0
 """Residuals beyond so many sigma add no more to a reference's excess variance."""
 MIN_JUDGED = 5
@@ -55,7 +58,8 @@ class GainOptions:
         that of the median image.
     unnormalised_gain_error : relative error of an image without gain, where fewer than five
         good images tell what it should be.
-    max_iterations, tolerance : the solver stops when no gain changes by more than this.
+    max_iterations, tolerance : the solver stops when the gains change by less than this
+        fraction of their standard errors (rms).
     """
 
     order: int = 1
@@ -70,7 +74,7 @@ class GainOptions:
     max_image_scatter: float = 10.0
     unnormalised_gain_error: float = 0.1
     max_iterations: int = 50
-    tolerance: float = 1e-5
+    tolerance: float = 1e-3
 
     @property
     def n_terms(self) -> int:
@@ -139,6 +143,8 @@ class GainSolution:
     refused : (Nimages,) scatter too large, or gain out of range.
     flux, excess : (Nsources,) flux in Jy and relative excess variance of the references.
     used : (Nsources,) whether the source served as a reference.
+    n_iterations, change : of the solver, and what the last one changed, in standard errors of
+        the gains (rms).
     """
 
     coefficients: Floats
@@ -151,6 +157,8 @@ class GainSolution:
     flux: Floats
     excess: Floats
     used: Bools
+    n_iterations: int
+    change: float
 
     @property
     def good(self) -> Bools:
@@ -191,12 +199,19 @@ def solve_gains(references: Measurements, flux: Floats, options: GainOptions) ->
     if not bad.any():
         return first
     again = _solve(references.rows(~bad[references.image]), flux, options)
-    merged = {
-        name: np.where(bad.reshape(-1, *[1] * (values.ndim - 1)), values, getattr(again, name))
-        for name, values in vars(first).items()
-        if len(values) == len(bad) and name not in ("flux", "excess", "used")
-    }
-    return replace(again, **{**merged, "refused": merged["refused"] | bad})
+    kept = {}
+    for name in ("coefficients", "covariance", "shared", "n_references", "solved", "chi2_nu"):
+        old, new = getattr(first, name), getattr(again, name)
+        kept[name] = np.where(bad.reshape(-1, *[1] * (old.ndim - 1)), old, new)
+    return GainSolution(
+        **kept,
+        refused=again.refused | bad,
+        flux=again.flux,
+        excess=again.excess,
+        used=again.used,
+        n_iterations=again.n_iterations,
+        change=again.change,
+    )
 
 
 def _solve(rows: Measurements, flux: Floats, options: GainOptions) -> GainSolution:
@@ -209,18 +224,24 @@ def _solve(rows: Measurements, flux: Floats, options: GainOptions) -> GainSoluti
     gain = np.ones(len(rows.flux_jy))
     excess = np.zeros(rows.n_sources)
     weights = row_weights(rows, gain, flux, excess, options)
-    for _ in range(options.max_iterations):
-        previous = coefficients
+    faster = Anderson()
+    change = np.inf
+    for iteration in range(1, options.max_iterations + 1):
+        before = gain, flux
         coefficients, inverse = image_step(rows, flux, weights, solved, options)
         coefficients = _with_mean_one(coefficients, fields, solved, options)
         gain = rows.gain(coefficients)
-        flux = source_step(rows, gain, weights, flux)
         gain_variance = rows.quadratic(inverse)
+        change = _change(rows, before[0], gain, gain_variance)
+        flux = source_step(rows, gain, weights, flux)
         leverage = weights * flux[rows.source] ** 2 * gain_variance
         excess = excess_variance(rows, gain, flux, excess, gain_variance, leverage, options)
         weights = row_weights(rows, gain, flux, excess, options)
-        if np.abs(coefficients - previous).max(initial=0.0) < options.tolerance:
+        if change < options.tolerance:
             break
+        if iteration > _PLAIN_ITERATIONS:
+            precision = np.bincount(rows.source, weights * gain**2, rows.n_sources)
+            flux = faster.next_point(before[1], flux, np.sqrt(precision))
     _, inverse = image_step(rows, flux, weights, solved, options)
     centre = coefficients[:, 0]
     return GainSolution(
@@ -234,7 +255,21 @@ def _solve(rows: Measurements, flux: Floats, options: GainOptions) -> GainSoluti
         flux=flux,
         excess=excess,
         used=np.bincount(rows.source, minlength=rows.n_sources) > 0,
+        n_iterations=iteration,
+        change=change,
     )
+
+
+def _change(rows: Measurements, before: Floats, now: Floats, variance: Floats) -> float:
+    """Return the rms change of the gains in their standard errors, as a light curve shows it.
+
+    What changes all gains of a source alike is a matter of its mean flux.
+    """
+    relative = now / before - 1
+    count = np.maximum(np.bincount(rows.source, minlength=rows.n_sources), 1)
+    mean = np.bincount(rows.source, relative, rows.n_sources) / count
+    relative -= mean[rows.source]
+    return float(np.sqrt(np.mean(relative**2 / variance))) if len(relative) else 0.0
 
 
 def medians(index: Ints, values: Floats, length: int) -> Floats:

@@ -11,14 +11,10 @@ _ORDER = {"ok": 0, "unnormalised": 1, "bad_gain": 2, "bad_scatter": 2}
 _REFUSED, _UNUSABLE = 2, 3
 
 
-def number_transits(rows: pd.DataFrame, epoch_gap_hours: float) -> Ints:
-    """Number the transits, from 0 and rising, of rows sorted by source_id, mjd."""
-    if rows.empty:
-        return np.zeros(0, dtype=np.int64)
-    source = pd.factorize(rows.source_id)[0]
-    mjd = rows.mjd.to_numpy()
+def number_transits(source: Ints, mjd: Floats, epoch_gap_hours: float) -> Ints:
+    """Number the transits, from 0 and rising, of measurements sorted by source and time."""
     new = (np.diff(source) != 0) | (np.diff(mjd) > epoch_gap_hours / 24)
-    return np.concatenate([[0], np.cumsum(new)]).astype(np.int64)
+    return np.concatenate([np.zeros(min(len(source), 1)), np.cumsum(new)]).astype(np.int64)
 
 
 def combine_transits(rows: pd.DataFrame, epoch_gap_hours: float) -> pd.DataFrame:
@@ -41,7 +37,8 @@ def combine_transits(rows: pd.DataFrame, epoch_gap_hours: float) -> pd.DataFrame
     references' own scatter does to the gains, `shared_err`, is the same in all images of a
     transit: the errors of that part add, instead of their squares.
     """
-    transit = number_transits(rows, epoch_gap_hours)
+    source = pd.factorize(rows.source_id)[0]
+    transit = number_transits(source, rows.mjd.to_numpy(), epoch_gap_hours)
     quality = rows.image_status.map(_ORDER).fillna(_UNUSABLE).to_numpy(dtype=int)
     best = np.full(int(transit.max(initial=-1)) + 1, _UNUSABLE)
     np.minimum.at(best, transit, quality)
