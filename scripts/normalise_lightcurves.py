@@ -68,10 +68,8 @@ def main(
         return
     sources = read_sources(catalog)
     references = sources[(sources.resolved_flag == 0) & (sources.confusion_flag == 0)]
-    joined = join(tables)
-    tables.clear()
     snr_nvss = dict(zip(sources.source_id, sources.snr_nvss, strict=True))
-    found = normalise(joined, set(references.source_id), options, snr_nvss)
+    found = normalise(join(tables), set(references.source_id), options, snr_nvss)
     about["figures"] = found.figures
     write_table(lightcurves, found.curves, LIGHTCURVES, about)
     if images is not None:
@@ -121,9 +119,10 @@ def compact(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return all rows; a column that some dates lack is NaN there."""
+    """Return all rows and empty the list; a column that some dates lack is NaN there."""
     names = {name: union_categoricals([table[name] for table in tables]) for name in NAMES}
     rest = pd.concat([table.drop(columns=list(NAMES)) for table in tables], ignore_index=True)
+    tables.clear()
     return rest.assign(**names)
 
 

@@ -83,13 +83,13 @@ def baseline_gains(
     )
     image = measurements.image
     spread = gain_spread(gain[solution.good], options)
-    status = np.select([~solved, ~in_range], ["unnormalised", "bad_gain"], "ok")[image]
+    status = np.where(~solved, 1, np.where(~in_range, 2, 0))
     gains = RowGains(
         gain=solution.coefficients[image, 0],
         gain_err=np.where(solved, error, spread)[image],
         shared_err=np.zeros(len(image)),
         n_references=count[image],
-        status=status.astype(object),
+        status=status[image].astype(np.int8),
     )
     return gains, solution
 

@@ -21,6 +21,7 @@ from contimg.normalise import (
     source_step,
 )
 
+STATUSES = ("ok", "unnormalised", "bad_gain", "bad_scatter")
 _ROUNDS = 3
 """Rounds of flux, excess variance and Huber weights for references outside of a solution."""
 
@@ -34,14 +35,14 @@ class RowGains:
     gain, gain_err : gain and its standard error.
     shared_err : the part of gain_err that all images of a transit share.
     n_references : references that led the gain.
-    status : ok, unnormalised, bad_gain or bad_scatter.
+    status : number of one of `STATUSES`.
     """
 
     gain: Floats
     gain_err: Floats
     shared_err: Floats
     n_references: Ints
-    status: NDArray[np.object_]
+    status: NDArray[np.int8]
 
 
 def fold_of_sources(candidate: Bools, max_folds: int) -> Ints:
@@ -216,15 +217,12 @@ def _downdated(
     spread = gain_spread(centre[solution.good], options)
     in_range = (options.min_gain <= centre) & (centre <= options.max_gain)
     refused = ~in_range[rows.image] | (without <= 0)
-    status = np.select(
-        [unsolved, refused, solution.refused[rows.image] & solution.solved[rows.image]],
-        ["unnormalised", "bad_gain", "bad_scatter"],
-        "ok",
-    )
+    scattered = solution.refused[rows.image] & solution.solved[rows.image]
+    status = np.where(unsolved, 1, np.where(refused, 2, np.where(scattered, 3, 0)))
     return RowGains(
         gain=np.where(unsolved, 1.0, without),
         gain_err=np.where(unsolved, spread, np.sqrt(variance)),
         shared_err=np.where(unsolved, 0.0, np.sqrt(shared)),
         n_references=n_references,
-        status=status.astype(object),
+        status=status.astype(np.int8),
     )

@@ -12,7 +12,7 @@ from contimg.baseline_method import baseline_gains, snr_of_sources
 from contimg.catalog import unit_vectors
 from contimg.error_model import ErrorModel, Transits, fit_error_model, not_fitted
 from contimg.image_gains import images_table
-from contimg.leave_out import RowGains, gains_of_one_solution, gains_without_self
+from contimg.leave_out import STATUSES, RowGains, gains_of_one_solution, gains_without_self
 from contimg.normalise import Bools, Floats, GainOptions, GainSolution, Measurements
 from contimg.schemas import IMAGES, LIGHTCURVES, WHOLE_BAND
 from contimg.tables import empty_table, options_from, subband_of
@@ -99,12 +99,15 @@ def normalise(
     """
     gain_options = options_from(GainOptions, options)
     own_options = options_from(LightCurveOptions, options)
-    if "subband" not in photometry.columns:
-        return _one_band(photometry, compact_ids, snr_nvss, gain_options, own_options)
+    rows = sorted_rows(photometry)
+    del photometry  # the caller may have let it go, and it is large
+    if "subband" not in rows:
+        return _one_band(rows, compact_ids, snr_nvss, gain_options, own_options)
     parts, figures, of_subbands = [], {}, {}
-    for subband, rows in photometry.groupby(subband_of(photometry), sort=True):
-        found = _one_band(rows, compact_ids, snr_nvss, gain_options, own_options)
-        about = {"freq_hz": float(rows.freq_hz.median()), "subband": subband}
+    for subband, part in rows.groupby("subband", sort=True):
+        of_band = _with_names_in_order(part.reset_index(drop=True))
+        found = _one_band(of_band, compact_ids, snr_nvss, gain_options, own_options)
+        about = {"freq_hz": float(part.freq_hz.median()), "subband": subband}
         parts.append((found.curves.assign(**about), found.images.assign(**about)))
         if subband == WHOLE_BAND:
             figures = found.figures
@@ -122,21 +125,19 @@ def normalise(
 
 
 def _one_band(
-    photometry: pd.DataFrame,
+    rows: pd.DataFrame,
     compact_ids: set[str],
     snr_nvss: Mapping[str, float] | None,
     gain_options: GainOptions,
     options: LightCurveOptions,
 ) -> Normalised:
-    rows = sorted_rows(photometry)
     if rows.empty:
         return Normalised(empty_table(LIGHTCURVES), empty_table(IMAGES), {})
     usable = usable_rows(rows)
     band = Band(rows, usable, compact_ids, snr_nvss)
     model = not_fitted(options.error_scale, "not asked for")
     for _ in range(_FIT_ROUNDS if options.error_model == "fit" else 0):
-        gains, _ = band.solve(model, gain_options, options.method, alone=True)
-        model = _fitted(band, gains, model, options)
+        model = _fitted(band, model, gain_options, options)
         if not model.fitted:
             break
         gain_options = replace(gain_options, reference_scatter=0.0)
@@ -144,7 +145,7 @@ def _one_band(
     normalised = band.normalised(gains, model).assign(is_reference=solution.used[band.source])
     figures = {
         "method": options.method,
-        "n_images": int(rows.group.nunique()),
+        "n_images": len(rows.group.cat.categories),
         "n_images_solved": int(solution.solved.sum()),
         "n_images_refused": int(solution.refused.sum()),
         "n_references": int(solution.used.sum()),
@@ -165,16 +166,18 @@ def sorted_rows(photometry: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When a source is twice in a group, or a row without a time or a position is usable.
+        When a source is twice in a group, or a row has no time or no position.
     """
-    rows = photometry[[*_COLUMNS, "blended", "status"]].copy()
-    for name in ("source_id", "date", "group", "status"):
-        rows[name] = rows[name].astype("category").cat.remove_unused_categories()
-        rows[name] = rows[name].cat.reorder_categories(sorted(rows[name].cat.categories))
-    order = np.lexsort((rows.group.cat.codes, rows.mjd, rows.source_id.cat.codes))
-    rows = rows.take(order).reset_index(drop=True)
+    rows = photometry[[*_COLUMNS, "blended", "status"]]
+    if "subband" in photometry:
+        rows = rows.assign(subband=subband_of(photometry), freq_hz=photometry.freq_hz)
+    rows = _with_names_in_order(rows)
+    group = rows.group.cat.codes.to_numpy()
+    rows = rows.take(np.lexsort((group, rows.mjd, rows.source_id.cat.codes)))
+    rows = rows.reset_index(drop=True)
+    bands = rows.subband.to_numpy() + 1 if "subband" in rows else 0
     key = rows.source_id.cat.codes.to_numpy(dtype=np.int64) * len(rows.group.cat.categories)
-    key = key + rows.group.cat.codes.to_numpy()
+    key = (key + rows.group.cat.codes.to_numpy()) * (np.max(bands, initial=0) + 1) + bands
     twice = np.flatnonzero(pd.Series(key).duplicated())
     if len(twice):
         row = rows.iloc[twice[0]]
@@ -190,6 +193,15 @@ def sorted_rows(photometry: pd.DataFrame) -> pd.DataFrame:
             f"{row.dec_deg}, mjd {row.mjd}; expected numbers; make the date's photometry again"
         )
     return rows
+
+
+def _with_names_in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with names as categories, those that occur and sorted."""
+    names = {}
+    for name in ("source_id", "date", "group", "status"):
+        column = rows[name].astype("category").cat.remove_unused_categories()
+        names[name] = column.cat.reorder_categories(sorted(column.cat.categories))
+    return rows.assign(**names)
 
 
 def usable_rows(rows: pd.DataFrame) -> Bools:
@@ -270,12 +282,14 @@ class Band:
         """
         usable, rows = self.usable, self.rows
         error = self.error_jy(model)
-        refused = ~np.isin(gains.status, ("ok", "unnormalised"))
+        refused = gains.status > STATUSES.index("unnormalised")
         size = np.abs(gains.gain)
         flux = np.where(refused, np.nan, self.flux_jy[usable] / gains.gain)
         expected = np.hypot(error[usable], self.typical_jy[usable] * gains.gain_err) / size
-        status = rows.status.astype(object).replace("ok", "no_flux").to_numpy()
-        status[usable] = gains.status
+        own = rows.status.cat.rename_categories({"ok": "no_flux"})
+        codes = own.cat.codes.to_numpy(dtype=np.int16) + len(STATUSES)
+        codes[usable] = gains.status
+        status = pd.Categorical.from_codes(codes, [*STATUSES, *own.cat.categories])
 
         def everywhere(values: Floats, fill: float = np.nan) -> Floats:
             full = np.full(len(rows), fill)
@@ -296,10 +310,11 @@ class Band:
 
 
 def _fitted(
-    band: Band, gains: RowGains, model: ErrorModel, options: LightCurveOptions
+    band: Band, model: ErrorModel, gain_options: GainOptions, options: LightCurveOptions
 ) -> ErrorModel:
-    """Fit the error model to the transits of the compact sources."""
-    wanted = (gains.status == "ok") & band.candidate[band.source[band.usable]]
+    """Fit the error model to the transits of the compact sources, with gains by an earlier one."""
+    gains, _ = band.solve(model, gain_options, options.method, alone=True)
+    wanted = (gains.status == 0) & band.candidate[band.source[band.usable]]
     rows = np.flatnonzero(band.usable)[wanted]
     gain, gain_err, shared_err = (
         values[wanted] for values in (gains.gain, gains.gain_err, gains.shared_err)

@@ -104,6 +104,8 @@ class Measurements:
 
     def rows(self, wanted: Bools) -> "Measurements":
         """Return some of the rows, with the numbering unchanged."""
+        if wanted.all():
+            return self
         names = ("image", "source", "flux_jy", "error_jy", "l_deg", "m_deg")
         return replace(self, **{name: getattr(self, name)[wanted] for name in names})
 

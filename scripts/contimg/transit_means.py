@@ -39,14 +39,16 @@ def combine_transits(rows: pd.DataFrame, epoch_gap_hours: float) -> pd.DataFrame
     """
     source = pd.factorize(rows.source_id)[0]
     transit = number_transits(source, rows.mjd.to_numpy(), epoch_gap_hours)
-    quality = rows.image_status.map(_ORDER).fillna(_UNUSABLE).to_numpy(dtype=int)
-    best = np.full(int(transit.max(initial=-1)) + 1, _UNUSABLE)
+    quality = rows.image_status.map(_ORDER).astype(float).fillna(_UNUSABLE).to_numpy(dtype=np.int8)
+    best = np.full(int(transit.max(initial=-1)) + 1, _UNUSABLE, dtype=np.int8)
     np.minimum.at(best, transit, quality)
     chosen = quality == best[transit]
+    if chosen.all():
+        return _means(rows, transit, best)
     return _means(rows[chosen], transit[chosen], best)
 
 
-def _means(rows: pd.DataFrame, transit: Ints, best: Ints) -> pd.DataFrame:
+def _means(rows: pd.DataFrame, transit: Ints, best: NDArray[np.int8]) -> pd.DataFrame:
     """Return a row a transit; `best` is the quality of its images, as in `_ORDER`."""
     size = len(best)
     first = rows.iloc[np.flatnonzero(np.r_[True, np.diff(transit) > 0])] if size else rows

@@ -30,6 +30,7 @@ from figures import record  # noqa: E402
 
 from contimg.catalog import CatalogOptions, build_sources, read_survey  # noqa: E402
 from contimg.error_model import ErrorModel  # noqa: E402
+from contimg.leave_out import STATUSES  # noqa: E402
 from contimg.lightcurves import Band, normalise, sorted_rows, usable_rows  # noqa: E402
 from contimg.normalise import GainOptions  # noqa: E402
 from contimg.tables import options_from  # noqa: E402
@@ -164,7 +165,7 @@ def image_gains(
     gains, _ = band.solve(model, gain_options, options.get("method", "joint"))
     rows = rows.assign(
         gain=gains.gain, gain_err=gains.gain_err, shared_err=gains.shared_err,
-        image_status=gains.status, error_jy=band.error_jy(model),
+        image_status=np.array(STATUSES)[gains.status], error_jy=band.error_jy(model),
     )  # fmt: skip
     truth = photometry[["source_id", "group", "true_gain", "x_deg", "y_deg", "pb"]]
     rows = rows.astype({"source_id": str, "group": str}).merge(truth, on=["source_id", "group"])
