@@ -258,6 +258,12 @@ class Band:
         """Return the (Nrows,) errors of the fluxes by an error model."""
         return np.hypot(model.a * self.map_err_jy, model.b * self.typical_jy)
 
+    def measurements(self, model: ErrorModel | None = None) -> Measurements:
+        """Return the usable rows, with the map's errors or those of an error model."""
+        if model is None:
+            return self._measurements
+        return replace(self._measurements, error_jy=self.error_jy(model)[self.usable])
+
     def solve(
         self, model: ErrorModel, options: GainOptions, method: str, alone: bool = False
     ) -> tuple[RowGains, GainSolution]:
@@ -265,8 +271,7 @@ class Band:
 
         alone: one solution for all sources, as an error model is fitted to
         """
-        errors = self.error_jy(model)[self.usable]
-        measurements = replace(self._measurements, error_jy=errors)
+        measurements = self.measurements(model)
         if method == "baseline":
             mjd = self.mjd[self.usable]
             snr = snr_of_sources(self.names, self.snr_nvss)
