@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_PLAIN_ITERATIONS = 3
+_PLAIN_ITERATIONS, _WEIGHTS_EVERY = 3, 4
 OUTLIER_SIGMA = 5.0
 """Residuals beyond so many sigma add no more to a reference's excess variance."""
 MIN_JUDGED = 5
@@ -58,8 +58,8 @@ class GainOptions:
         that of the median image.
     unnormalised_gain_error : relative error of an image without gain, where fewer than five
         good images tell what it should be.
-    max_iterations, tolerance : the solver stops when the gains change by less than this
-        fraction of their standard errors (rms).
+    max_iterations, tolerance : the solver stops when a few iterations change the gains by less
+        than this fraction of their standard errors (rms).
     """
 
     order: int = 1
@@ -227,23 +227,25 @@ def _solve(rows: Measurements, flux: Floats, options: GainOptions) -> GainSoluti
     excess = np.zeros(rows.n_sources)
     weights = row_weights(rows, gain, flux, excess, options)
     faster = Anderson()
-    change = np.inf
+    judged = gain
     for iteration in range(1, options.max_iterations + 1):
-        before = gain, flux
+        before = flux
         coefficients, inverse = image_step(rows, flux, weights, solved, options)
         coefficients = _with_mean_one(coefficients, fields, solved, options)
         gain = rows.gain(coefficients)
-        gain_variance = rows.quadratic(inverse)
-        change = _change(rows, before[0], gain, gain_variance)
         flux = source_step(rows, gain, weights, flux)
-        leverage = weights * flux[rows.source] ** 2 * gain_variance
-        excess = excess_variance(rows, gain, flux, excess, gain_variance, leverage, options)
-        weights = row_weights(rows, gain, flux, excess, options)
-        if change < options.tolerance:
-            break
+        if iteration <= _PLAIN_ITERATIONS or iteration % _WEIGHTS_EVERY == 0:
+            gain_variance = rows.quadratic(inverse)
+            leverage = weights * flux[rows.source] ** 2 * gain_variance
+            excess = excess_variance(rows, gain, flux, excess, gain_variance, leverage, options)
+            weights = row_weights(rows, gain, flux, excess, options)
+            change = _change(judged, gain, gain_variance)
+            judged = gain
+            if change < options.tolerance:
+                break
         if iteration > _PLAIN_ITERATIONS:
             precision = np.bincount(rows.source, weights * gain**2, rows.n_sources)
-            flux = faster.next_point(before[1], flux, np.sqrt(precision))
+            flux = faster.next_point(before, flux, np.sqrt(precision))
     _, inverse = image_step(rows, flux, weights, solved, options)
     centre = coefficients[:, 0]
     return GainSolution(
@@ -262,16 +264,9 @@ def _solve(rows: Measurements, flux: Floats, options: GainOptions) -> GainSoluti
     )
 
 
-def _change(rows: Measurements, before: Floats, now: Floats, variance: Floats) -> float:
-    """Return the rms change of the gains in their standard errors, as a light curve shows it.
-
-    What changes all gains of a source alike is a matter of its mean flux.
-    """
-    relative = now / before - 1
-    count = np.maximum(np.bincount(rows.source, minlength=rows.n_sources), 1)
-    mean = np.bincount(rows.source, relative, rows.n_sources) / count
-    relative -= mean[rows.source]
-    return float(np.sqrt(np.mean(relative**2 / variance))) if len(relative) else 0.0
+def _change(before: Floats, now: Floats, variance: Floats) -> float:
+    """Return the rms change of the gains in their standard errors."""
+    return float(np.sqrt(np.mean((now - before) ** 2 / variance))) if len(now) else 0.0
 
 
 def medians(index: Ints, values: Floats, length: int) -> Floats:
