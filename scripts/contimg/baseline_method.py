@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contimg.leave_out import RowGains, gain_spread
-from contimg.normalise import Bools, Floats, GainOptions, GainSolution, Ints, Measurements, medians
+from contimg.measurements import Bools, Floats, Ints, Measurements, medians
+from contimg.normalise import GainOptions, GainSolution
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contimg.normalise import Bools, GainOptions, GainSolution
+from contimg.measurements import Bools
+from contimg.normalise import GainOptions, GainSolution
 from contimg.schemas import IMAGES
 
 _GRADIENT = ("gradient_ra_per_deg", "gradient_dec_per_deg")

@@ -5,13 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg.measurements import Bools, Floats, Ints, Measurements
 from contimg.normalise import (
-    Bools,
-    Floats,
     GainOptions,
     GainSolution,
-    Ints,
-    Measurements,
     bright_references,
     excess_variance,
     image_step,
@@ -73,8 +70,7 @@ def gains_without_self(
     full : the solution of all references, for the record.
     """
     leads, flux = bright_references(measurements, candidate, options)
-    references = measurements.rows(leads)
-    full = solve_gains(references, flux, options)
+    full = solve_gains(measurements.rows(leads), flux, options)
     gains = evaluate(full, measurements, options)
     folds = fold_of_sources(candidate, options.max_folds)
     for fold in range(int(folds.max(initial=-1)) + 1):
@@ -95,8 +91,7 @@ def gains_of_one_solution(
     and weights: good enough to fit an error model to, at a fraction of the time.
     """
     leads, flux = bright_references(measurements, candidate, options)
-    references = measurements.rows(leads)
-    full = solve_gains(references, flux, options)
+    full = solve_gains(measurements.rows(leads), flux, options)
     weights = _all_weights(measurements, leads, full, options)
     return _downdated(measurements, full, full.flux, weights, full.excess, options), full
 

@@ -1,7 +1,8 @@
 """Light curves: photometry of images, normalised, then one row a source a transit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from contimg.catalog import unit_vectors
 from contimg.error_model import ErrorModel, Transits, fit_error_model, not_fitted
 from contimg.image_gains import images_table
 from contimg.leave_out import STATUSES, RowGains, gains_of_one_solution, gains_without_self
-from contimg.normalise import Bools, Floats, GainOptions, GainSolution, Measurements
+from contimg.measurements import Bools, Floats, Measurements
+from contimg.normalise import GainOptions, GainSolution
 from contimg.schemas import IMAGES, LIGHTCURVES, WHOLE_BAND
 from contimg.tables import empty_table, options_from, subband_of
 from contimg.transit_means import combine_transits, number_transits
 
 METHODS = ("joint", "baseline")
 ERROR_MODELS = ("fit", "fixed")
+BLOCK_ROWS = 500_000
 _FIT_ROUNDS = 2
 _COLUMNS = ("source_id", "ra_deg", "dec_deg", "date", "group", "mjd", "flux_jy", "flux_err_jy")
 
@@ -142,7 +145,10 @@ def _one_band(
             break
         gain_options = replace(gain_options, reference_scatter=0.0)
     gains, solution = band.solve(model, gain_options, options.method)
-    normalised = band.normalised(gains, model).assign(is_reference=solution.used[band.source])
+    parts = [
+        combine_transits(band.normalised(gains, model, solution, block), options.epoch_gap_hours)
+        for block in band.blocks()
+    ]
     figures = {
         "method": options.method,
         "n_images": len(rows.group.cat.categories),
@@ -154,7 +160,7 @@ def _one_band(
         "error_model": {key: value for key, value in asdict(model).items() if value == value},
     }
     return Normalised(
-        combine_transits(normalised, options.epoch_gap_hours),
+        pd.concat(parts, ignore_index=True),
         images_table(rows, band.image, usable, solution, gain_options),
         figures,
     )
@@ -254,9 +260,9 @@ class Band:
             n_sources=len(self.names),
         ).rows(usable)
 
-    def error_jy(self, model: ErrorModel) -> Floats:
-        """Return the (Nrows,) errors of the fluxes by an error model."""
-        return np.hypot(model.a * self.map_err_jy, model.b * self.typical_jy)
+    def error_jy(self, model: ErrorModel, block: slice = slice(None)) -> Floats:
+        """Return the errors of the rows' fluxes by an error model."""
+        return np.hypot(model.a * self.map_err_jy[block], model.b * self.typical_jy[block])
 
     def measurements(self, model: ErrorModel | None = None) -> Measurements:
         """Return the usable rows, with the map's errors or those of an error model."""
@@ -279,22 +285,35 @@ class Band:
         solve = gains_of_one_solution if alone else gains_without_self
         return solve(measurements, self.candidate, options)
 
-    def normalised(self, gains: RowGains, model: ErrorModel) -> pd.DataFrame:
-        """Add flux_err_jy, gain, gain_err, shared_err, n_references, image_status and norm_*.
+    def blocks(self) -> Iterator[slice]:
+        """Cut the rows where a new source begins, into blocks that need little memory."""
+        starts = np.append(np.flatnonzero(np.diff(self.source, prepend=-1)), len(self.source))
+        cuts = starts[np.searchsorted(starts, np.arange(0, len(self.source), BLOCK_ROWS))]
+        for start, stop in pairwise(np.unique([*cuts, len(self.source)])):
+            yield slice(int(start), int(stop))
+
+    def normalised(
+        self, gains: RowGains, model: ErrorModel, solution: GainSolution, block: slice
+    ) -> pd.DataFrame:
+        """Return a block of the rows as `combine_transits` takes them.
 
         `norm_weight` is the weight of a row in its transit. It knows the source's typical flux
         only: with the measured one in it, low fluxes would weigh more and pull the mean down.
         """
-        usable, rows = self.usable, self.rows
-        error = self.error_jy(model)
-        refused = gains.status > STATUSES.index("unnormalised")
-        size = np.abs(gains.gain)
-        flux = np.where(refused, np.nan, self.flux_jy[usable] / gains.gain)
-        expected = np.hypot(error[usable], self.typical_jy[usable] * gains.gain_err) / size
-        own = rows.status.cat.rename_categories({"ok": "no_flux"})
-        codes = own.cat.codes.to_numpy(dtype=np.int16) + len(STATUSES)
-        codes[usable] = gains.status
-        status = pd.Categorical.from_codes(codes, [*STATUSES, *own.cat.categories])
+        rows, usable = self.rows.iloc[block], self.usable[block]
+        first = int(np.count_nonzero(self.usable[: block.start]))
+        own = slice(first, first + int(np.count_nonzero(usable)))
+        gain, gain_err = gains.gain[own], gains.gain_err[own]
+        error, typical = self.error_jy(model, block), self.typical_jy[block]
+        flux = np.where(
+            gains.status[own] > STATUSES.index("unnormalised"),
+            np.nan,
+            self.flux_jy[block][usable] / gain,
+        )
+        variance = error[usable] ** 2 + (typical[usable] * gain_err) ** 2
+        names = rows.status.cat.rename_categories({"ok": "no_flux"}).cat
+        codes = names.codes.to_numpy(dtype=np.int16) + len(STATUSES)
+        codes[usable] = gains.status[own]
 
         def everywhere(values: Floats, fill: float = np.nan) -> Floats:
             full = np.full(len(rows), fill)
@@ -303,14 +322,14 @@ class Band:
 
         return rows[["source_id", "ra_deg", "dec_deg", "mjd", "flux_jy"]].assign(
             flux_err_jy=error,
-            gain=everywhere(gains.gain),
-            gain_err=everywhere(gains.gain_err),
-            shared_err=everywhere(gains.shared_err),
-            n_references=everywhere(gains.n_references.astype(float), 0).astype(np.int64),
-            image_status=status,
+            gain=everywhere(gain),
+            gain_err=everywhere(gain_err),
+            shared_err=everywhere(gains.shared_err[own]),
+            n_references=everywhere(gains.n_references[own].astype(float), 0).astype(np.int64),
+            image_status=pd.Categorical.from_codes(codes, [*STATUSES, *names.categories]),
             norm_flux_jy=everywhere(flux),
-            norm_err_jy=everywhere(np.hypot(error[usable], flux * gains.gain_err) / size),
-            norm_weight=everywhere(np.where(refused, np.nan, expected**-2)),
+            norm_weight=everywhere(np.where(np.isfinite(flux), gain**2 / variance, np.nan)),
+            is_reference=solution.used[self.source[block]],
         )
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_photometry import Field
 
+from contimg import lightcurves
 from contimg.leave_out import fold_of_sources
 from contimg.lightcurves import direction_cosines, light_curves
 from contimg.schemas import LIGHTCURVES
@@ -286,6 +287,14 @@ def test_fitted_error_model_makes_chi_squared_one():
     chi2 = np.sum(((curves.norm_flux_jy - mean) / curves.norm_err_jy) ** 2) / (30 * 39)
     assert figures["error_scale"]["b"] == pytest.approx(0.03, abs=0.01)
     assert chi2 == pytest.approx(1.0, abs=0.2)
+
+
+def test_blocks_of_rows_do_not_show(monkeypatch):
+    photometry = Field(n_epochs=6, images_a_transit=2).photometry()
+    photometry.loc[::17, "status"] = "edge"
+    whole = curves_of(photometry)
+    monkeypatch.setattr(lightcurves, "BLOCK_ROWS", 50)
+    pd.testing.assert_frame_equal(curves_of(photometry), whole, check_exact=True)
 
 
 def test_transit_mean_is_the_inverse_variance_mean():
