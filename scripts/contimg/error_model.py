@@ -162,4 +162,4 @@ def _source_weights(relative: Floats, source: Ints) -> Floats:
     count = np.maximum(np.bincount(source), 1)
     beyond = np.bincount(source, relative) / count - 1
     limit = SOURCE_SIGMA * np.sqrt(3 / count)
-    return np.minimum(1.0, limit / np.maximum(beyond, 1e-9))[source]
+    return (np.minimum(1.0, limit / np.maximum(beyond, 1e-9)) ** 2)[source]
