@@ -389,7 +389,8 @@ def draw(path: Path, parts: dict[str, Any]) -> None:
         axes[1].semilogy(groups.median(), "o-", label=f"{method}, median")
         axes[1].semilogy(groups.quantile(0.9), "s--", label=f"{method}, 90th percentile")
     axes[1].set(xlabel="distance from the beam's centre (deg)", ylabel="residual at 1 mJy (%)")
-    axes[1].legend(fontsize=7)
+    axes[1].set_ylim(0.1, 20)
+    axes[1].legend(fontsize=7, ncols=2)
     found = parts["chi2"]
     dof = int(found.dof.median())
     grid = np.linspace(0.4, 1.8, 141)
