@@ -215,7 +215,9 @@ def summary(rows: pd.DataFrame) -> dict[str, float]:
         "left_out": len(rows) - len(good),
         "median_percent": float(np.median(size)),
         "p90_percent": float(np.quantile(size, 0.9)),
-        "rms_in_quoted_errors": float(np.sqrt(np.mean(pull**2))),
+        "changes_median_percent": float(100 * np.median(np.abs(changes))),
+        "changes_p90_percent": float(100 * np.quantile(np.abs(changes), 0.9)),
+        "changes_rms_in_quoted_errors": float(np.sqrt(np.mean(pull**2))),
     }
 
 
@@ -302,7 +304,7 @@ def _bin_means(
     count = of_image.groupby("bin").size()
     of_image["square"] = (of_image.wr - of_image.w * of_image.bin.map(mean)) ** 2
     error = np.sqrt(of_image.groupby("bin").square.sum() * count / (count - 1)) / total.w
-    enough = (count >= 20).to_numpy()
+    enough = (count >= min(20, count.max())).to_numpy()
     mean, error = mean[enough], error[enough]
     largest = mean.abs().idxmax()
     return {

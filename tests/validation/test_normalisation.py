@@ -26,7 +26,7 @@ def test_calibration_residual_at_1_mjy(quiet):
     for figures in quiet[0]:
         assert figures["median_percent"] <= 0.3
         assert figures["p90_percent"] <= 1.0
-        assert figures["rms_in_quoted_errors"] == pytest.approx(1, abs=0.15)
+        assert figures["changes_rms_in_quoted_errors"] == pytest.approx(1, abs=0.15)
     record("normalisation, 1 mJy/beam", quiet[0][0])
 
 
