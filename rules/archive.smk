@@ -10,6 +10,7 @@ rule normalise_lightcurves:
         catalog="catalogs/master_sources.sqlite3",
     output:
         lightcurves="variability/lightcurves.parquet",
+        images="variability/images.parquet",
     log:
         "logs/normalise_lightcurves.log",
     benchmark:

@@ -45,7 +45,7 @@ rule report_archive:
         lightcurves="variability/lightcurves.parquet",
         variability="variability/variability.parquet",
         candidates="variability/ese_candidates.parquet",
-        images=rules.normalise_lightcurves.output.get("images", []),
+        images="variability/images.parquet",
         photometry=lambda wildcards: sorted(glob.glob("photometry/*/photometry.parquet")),
     output:
         page="report/index.html",

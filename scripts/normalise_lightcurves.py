@@ -6,32 +6,44 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from contimg.catalog import read_sources
-from contimg.lightcurves import light_curves
-from contimg.schemas import LIGHTCURVES, PHOTOMETRY
+from contimg.image_gains import with_images_left_out
+from contimg.lightcurves import normalise
+from contimg.schemas import IMAGES, LIGHTCURVES, PHOTOMETRY
 from contimg.script import run
-from contimg.tables import read_table, require_columns, write_rejected_table, write_table
+from contimg.tables import empty_table, read_table, require_columns, write_table
 
 logger = logging.getLogger(__name__)
 
 FAILED_CHECK = "failed_check"
+NEEDED = ("source_id", "ra_deg", "dec_deg", "date", "group", "mjd", "flux_jy", "flux_err_jy",
+          "blended", "status", "freq_hz", "subband")  # fmt: skip
+NAMES = ("source_id", "date", "group", "status")
 
 
 def main(
-    *, photometry: list[Path], catalog: Path, lightcurves: Path, options: dict | None = None
+    *,
+    photometry: list[Path],
+    catalog: Path,
+    lightcurves: Path,
+    images: Path | None = None,
+    options: dict | None = None,
 ) -> None:
-    """Normalise photometry and write one row a source a transit.
+    """Normalise photometry and write one row a source a transit, and one row an image.
 
     Images that failed a check are left out: a transit without another is a row that says so.
 
     photometry: the dates' tables, DATE/photometry.parquet, in any order
     catalog: master_sources.sqlite3, which says which sources are compact
     lightcurves: output, lightcurves.parquet
-    options: order, min_reference_snr, min_references, error_model, error_scale, ... as JSON
+    images: output, images.parquet; none: not written
+    options: method, order, min_reference_snr, min_references, error_model, ... as JSON
     """
     dates: dict[str, dict[str, Any]] = {}
     tables: list[pd.DataFrame] = []
+    left_out: list[dict[str, str]] = []
     for path in sorted(photometry):
         rows, metadata = read_table(path)
         date = path.parent.name
@@ -41,20 +53,36 @@ def main(
             "digest": metadata.get("digest", ""),
             "left_out": failed_groups(metadata),
         }
+        left_out += groups_left_out(date, metadata)
         if len(rows):
             require_columns(rows, tuple(c for c in PHOTOMETRY if not c.optional), path)
-            tables.append(without_failed(rows, dates[date]["left_out"]))
+            tables.append(compact(without_failed(rows, dates[date]["left_out"])))
     about = {"dates": dates, "options": options or {}}
     if not tables:
         reason = f"none of {len(dates)} dates has photometry"
-        write_rejected_table(lightcurves, LIGHTCURVES, reason, about)
+        rejected = {**about, "status": "rejected", "reason": reason}
+        of_images = with_images_left_out(empty_table(IMAGES), left_out)
+        write_table(lightcurves, empty_table(LIGHTCURVES), LIGHTCURVES, rejected)
+        if images is not None:
+            write_table(images, of_images, IMAGES, rejected)
         return
     sources = read_sources(catalog)
-    compact = sources[(sources.resolved_flag == 0) & (sources.confusion_flag == 0)]
-    curves, figures = light_curves(pd.concat(tables), set(compact.source_id), options)
-    about["figures"] = figures
-    write_table(lightcurves, curves, LIGHTCURVES, about, by_source=True)
-    logger.info("%d rows of %d sources: %s", len(curves), curves.source_id.nunique(), figures)
+    references = sources[(sources.resolved_flag == 0) & (sources.confusion_flag == 0)]
+    snr_nvss = dict(zip(sources.source_id, sources.snr_nvss, strict=True))
+    found = normalise(join(tables), set(references.source_id), options, snr_nvss)
+    about["figures"] = found.figures
+    write_table(lightcurves, found.curves, LIGHTCURVES, about, by_source=True)
+    if images is not None:
+        write_table(images, with_images_left_out(found.images, left_out), IMAGES, about)
+    logger.info(
+        "%d rows of %d sources: %s",
+        len(found.curves),
+        found.curves.source_id.nunique(),
+        found.figures,
+    )
+    model = found.figures.get("error_model", {})
+    if model.get("reason"):
+        logger.info("the errors are not fitted: %s", model["reason"])
 
 
 def failed_groups(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -65,10 +93,37 @@ def failed_groups(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
+def groups_left_out(date: str, metadata: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return date, group, status and reason of the images that take no part."""
+    found = []
+    for group, told in metadata.get("groups", {}).items():
+        failed, reason = told.get("failed_checks"), told.get("reason", "")
+        if failed:
+            reason = f"failed {', '.join(failed)}"
+            found.append({"date": date, "group": group, "status": FAILED_CHECK, "reason": reason})
+        elif told.get("status", "ok") != "ok":
+            found.append({"date": date, "group": group, "status": "rejected", "reason": reason})
+    return found
+
+
 def without_failed(rows: pd.DataFrame, failed: Mapping[str, Any]) -> pd.DataFrame:
     """Give the rows of images that failed a check a status that keeps them out."""
     of_failed = rows["group"].isin(list(failed)) & (rows["status"] == "ok")
     return rows.assign(status=rows["status"].mask(of_failed, FAILED_CHECK))
+
+
+def compact(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that are needed, names as categories: a tenth of the memory."""
+    needed = rows[[name for name in NEEDED if name in rows]]
+    return needed.astype(dict.fromkeys(NAMES, "category"))
+
+
+def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return all rows and empty the list; a column that some dates lack is NaN there."""
+    names = {name: union_categoricals([table[name] for table in tables]) for name in NAMES}
+    rest = pd.concat([table.drop(columns=list(NAMES)) for table in tables], ignore_index=True)
+    tables.clear()
+    return rest.assign(**names)
 
 
 if __name__ == "__main__":

@@ -11,22 +11,28 @@ leave-one-out residuals, so that a reference that varies loses its weight. The g
 has a Gaussian prior of mean zero. Gains are linear in the flux, so faint fluxes and negative
 ones bias nothing.
 
-A source never normalises itself: the references are dealt into folds, and the sources of a
-fold get the gains that were solved without any of them (`fold_of_sources`).
+A source never normalises itself. The references are dealt into folds; everything of a fold is
+left out of a solution of all images, and what that solution finds (fluxes, excess variances, Huber
+weights) gives each source of the fold its gains, from all references but the source itself: its
+own term is taken out of the image's small normal matrix (`contimg.leave_out`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from scipy.optimize import nnls
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from contimg.anderson import Anderson
+from contimg.measurements import Bools, Floats, Ints, Measurements, medians
+
+_PLAIN_ITERATIONS, _WEIGHTS_EVERY = 3, 4
+OUTLIER_SIGMA = 5.0
+"""Residuals beyond so many sigma add no more to a reference's excess variance."""
+MIN_JUDGED = 5
+"""An image with fewer references is not judged by their scatter."""
+_MEDIAN_CHI2 = 0.45494
+"""Median of chi-squared with one degree of freedom."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +46,16 @@ class GainOptions:
     min_references : an image with fewer is not normalised.
     gradient_prior_per_deg : standard deviation of the prior on the gradient, a degree.
     reference_scatter : relative scatter granted to every reference, so that the brightest one
-        does not decide alone.
-    max_folds : folds that the references are dealt into; up to so many references, each one
-        is a fold of its own and the gains are leave-one-out gains.
+        does not decide alone; a fitted error model has its b instead.
+    max_folds : folds that the references are dealt into.
     huber_sigma : residuals beyond so many sigma lose weight.
     min_gain, max_gain : an image whose gain lies outside is refused.
+    max_image_scatter : so is one whose references' robust reduced chi-squared is so many times
+        that of the median image.
     unnormalised_gain_error : relative error of an image without gain, where fewer than five
         good images tell what it should be.
-    max_iterations, tolerance : the solver stops when no gain changes by more than this.
+    max_iterations, tolerance : the solver stops when a few iterations change the gains by less
+        than this fraction of their standard errors (rms).
     """
 
     order: int = 1
@@ -55,45 +63,19 @@ class GainOptions:
     min_references: int = 3
     gradient_prior_per_deg: float = 0.02
     reference_scatter: float = 0.01
-    max_folds: int = 20
+    max_folds: int = 5
     huber_sigma: float = 2.5
     min_gain: float = 0.3
     max_gain: float = 3.0
+    max_image_scatter: float = 10.0
     unnormalised_gain_error: float = 0.1
     max_iterations: int = 50
-    tolerance: float = 1e-5
+    tolerance: float = 1e-3
 
-
-@dataclass(frozen=True)
-class Measurements:
-    """Forced fluxes as arrays of shape (Nrows,).
-
-    Attributes
-    ----------
-    image, source : indices from 0 below n_images and n_sources.
-    flux_jy, error_jy : flux and its standard error, positive, in Jy.
-    l_deg, m_deg : direction cosines from the image's centre, x 180/pi.
-    """
-
-    image: Ints
-    source: Ints
-    flux_jy: Floats
-    error_jy: Floats
-    l_deg: Floats
-    m_deg: Floats
-    n_images: int
-    n_sources: int
-
-    def rows(self, wanted: Bools) -> "Measurements":
-        """Return some of the rows, with the numbering unchanged."""
-        names = ("image", "source", "flux_jy", "error_jy", "l_deg", "m_deg")
-        return replace(self, **{name: getattr(self, name)[wanted] for name in names})
-
-    def basis(self, order: int) -> Floats:
-        """Return the (Nrows, 1 or 3) functions that the gain is a sum of."""
-        constant = np.ones(len(self.flux_jy))
-        columns = [constant] if order == 0 else [constant, self.l_deg, self.m_deg]
-        return np.stack(columns, axis=1)
+    @property
+    def n_terms(self) -> int:
+        """Coefficients of an image."""
+        return 1 if self.order == 0 else 3
 
 
 @dataclass(frozen=True)
@@ -104,185 +86,254 @@ class GainSolution:
     ----------
     coefficients : (Nimages, 1 or 3) gain at the centre and its gradient a degree.
     covariance : (Nimages, 1 or 3, 1 or 3) of the coefficients.
+    shared : the part of the covariance that comes from the references' own scatter: the same
+        in all images of a transit, as noise is not.
     n_references : (Nimages,) references that were used.
     solved : (Nimages,) whether there were enough of them.
-    excess : (Nsources,) relative excess variance of the references.
+    chi2_nu : (Nimages,) robust reduced chi-squared of the references, each against the gain
+        without it; NaN without a solution.
+    refused : (Nimages,) scatter too large, or gain out of range.
+    flux, excess : (Nsources,) flux in Jy and relative excess variance of the references.
     used : (Nsources,) whether the source served as a reference.
+    n_iterations, change : of the solver, and what the last one changed, in standard errors of
+        the gains (rms).
     """
 
     coefficients: Floats
     covariance: Floats
+    shared: Floats
     n_references: Ints
     solved: Bools
+    chi2_nu: Floats
+    refused: Bools
+    flux: Floats
     excess: Floats
     used: Bools
+    n_iterations: int
+    change: float
+
+    @property
+    def good(self) -> Bools:
+        """Images whose gain can be divided out."""
+        return self.solved & ~self.refused
 
 
-@dataclass(frozen=True)
-class RowGains:
-    """Gain, its standard error, references and image status at (Nrows,) measurements."""
-
-    gain: Floats
-    gain_err: Floats
-    n_references: Ints
-    status: NDArray[np.object_]
-
-
-def fold_of_sources(candidate: Bools, max_folds: int) -> Ints:
-    """Deal the candidate references into folds, in the order of their numbers.
-
-    The folds depend on the catalogue only, never on a flux. Sources that are no candidates
-    get -1: no gain depends on them, so they need no fold of their own.
-    """
-    folds = np.full(len(candidate), -1, dtype=np.int64)
-    count = int(candidate.sum())
-    folds[candidate] = np.arange(count) % max(1, min(count, max_folds))
-    return folds
-
-
-def gains_without_self(
+def bright_references(
     measurements: Measurements, candidate: Bools, options: GainOptions
-) -> tuple[RowGains, GainSolution]:
-    """Return the gain at each measurement, solved without the source that it belongs to.
-
-    Parameters
-    ----------
-    measurements : all usable rows.
-    candidate : (Nsources,) sources that may serve as references.
-
-    Returns
-    -------
-    gains : at each row.
-    full : the solution of all references, for the record.
-    """
-    folds = fold_of_sources(candidate, options.max_folds)
-    fold_of_row = folds[measurements.source]
-    full = solve_gains(measurements.rows(fold_of_row >= 0), options)
-    gains = RowGains(
-        gain=np.ones(len(fold_of_row)),
-        gain_err=np.zeros(len(fold_of_row)),
-        n_references=np.zeros(len(fold_of_row), dtype=np.int64),
-        status=np.full(len(fold_of_row), "ok", dtype=object),
-    )
-    for fold in np.unique(fold_of_row):
-        others = (fold_of_row >= 0) & (fold_of_row != fold)
-        solution = full if fold < 0 else solve_gains(measurements.rows(others), options)
-        own = fold_of_row == fold
-        found = evaluate(solution, measurements.rows(own), options)
-        for name, values in vars(found).items():
-            getattr(gains, name)[own] = values
-    return gains, full
+) -> tuple[Bools, Floats]:
+    """Return the rows that may lead gains, and the (Nsources,) median fluxes."""
+    flux = medians(measurements.source, measurements.flux_jy, measurements.n_sources)
+    enough = flux[measurements.source] > options.min_reference_snr * measurements.error_jy
+    return enough & candidate[measurements.source], flux
 
 
-def evaluate(solution: GainSolution, rows: Measurements, options: GainOptions) -> RowGains:
-    """Return a solution's gain at each row; status ok, unnormalised or bad_gain."""
-    basis = rows.basis(options.order)
-    centre = solution.coefficients[:, 0]
-    gain = np.einsum("rp,rp->r", basis, solution.coefficients[rows.image])
-    variance = np.einsum("rp,rpq,rq->r", basis, solution.covariance[rows.image], basis)
-    in_range = (options.min_gain <= centre) & (centre <= options.max_gain)
-    good_image = solution.solved & in_range
-    refused = (solution.solved & ~in_range)[rows.image] | (gain <= 0)
-    unsolved = ~solution.solved[rows.image]
-    spread = gain_spread(centre[good_image], options)
-    status = np.where(unsolved, "unnormalised", np.where(refused, "bad_gain", "ok"))
-    return RowGains(
-        gain=np.where(unsolved, 1.0, gain),
-        gain_err=np.where(unsolved, spread, np.sqrt(variance)),
-        n_references=solution.n_references[rows.image],
-        status=status.astype(object),
-    )
-
-
-def gain_spread(gains: Floats, options: GainOptions) -> float:
-    """Return the robust scatter of good images' gains: the error of taking 1 for a gain."""
-    if len(gains) < 5:
-        return options.unnormalised_gain_error
-    return float(1.4826 * np.median(np.abs(gains - np.median(gains))))
-
-
-def solve_gains(references: Measurements, options: GainOptions) -> GainSolution:
+def solve_gains(references: Measurements, flux: Floats, options: GainOptions) -> GainSolution:
     """Solve the gains of all images from the references' rows.
 
+    Images whose references scatter far more than those of other images are refused, and the rest
+    is solved again without them.
+
     Parameters
     ----------
-    references : rows of candidate references only; those too faint are left out here.
+    references : rows of references only, where they are bright enough.
+    flux : (Nsources,) fluxes to start with.
 
     Returns
     -------
     solution : images that too few references reach have gain 1 and solved False. The mean
         central gain of the good images that share references, directly or through others, is 1.
     """
-    flux = _medians(references.source, references.flux_jy, references.n_sources)
-    bright = flux[references.source] > options.min_reference_snr * references.error_jy
-    rows = references.rows(bright)
+    first = _solve(references, flux, options)
+    typical = np.nanmedian(first.chi2_nu) if first.solved.any() else np.nan
+    judged = first.n_references >= max(MIN_JUDGED, options.min_references)
+    with np.errstate(invalid="ignore"):
+        bad = judged & (first.chi2_nu > options.max_image_scatter * typical)
+    if not bad.any():
+        return first
+    again = _solve(references.rows(~bad[references.image]), flux, options)
+    kept = {}
+    for name in ("coefficients", "covariance", "shared", "n_references", "solved", "chi2_nu"):
+        old, new = getattr(first, name), getattr(again, name)
+        kept[name] = np.where(bad.reshape(-1, *[1] * (old.ndim - 1)), old, new)
+    return GainSolution(
+        **kept,
+        refused=again.refused | bad,
+        flux=again.flux,
+        excess=again.excess,
+        used=again.used,
+        n_iterations=again.n_iterations,
+        change=again.change,
+    )
+
+
+def _solve(rows: Measurements, flux: Floats, options: GainOptions) -> GainSolution:
     n_references = np.bincount(rows.image, minlength=rows.n_images)
     solved = n_references >= max(1, options.min_references)
     rows = rows.rows(solved[rows.image])
     fields = _fields(rows)
-    n_terms = rows.basis(options.order).shape[1]
-    coefficients = np.zeros((rows.n_images, n_terms))
+    coefficients = np.zeros((rows.n_images, options.n_terms))
     coefficients[:, 0] = 1.0
+    gain = np.ones(len(rows.flux_jy))
     excess = np.zeros(rows.n_sources)
-    weights = _weights(rows, np.ones(len(rows.flux_jy)), flux, excess, options)
-    for _ in range(options.max_iterations):
-        previous = coefficients
-        coefficients, inverse = _image_step(rows, flux, weights, solved, options)
+    weights = row_weights(rows, gain, flux, excess, options)
+    faster = Anderson()
+    judged = gain
+    for iteration in range(1, options.max_iterations + 1):
+        before = flux
+        coefficients, inverse = image_step(rows, flux, weights, solved, options)
         coefficients = _with_mean_one(coefficients, fields, solved, options)
-        gain = np.einsum("rp,rp->r", rows.basis(options.order), coefficients[rows.image])
-        flux = _source_step(rows, gain, weights, flux)
-        excess = _excess_variance(rows, gain, flux, weights, inverse, options)
-        weights = _weights(rows, gain, flux, excess, options)
-        if np.abs(coefficients - previous).max(initial=0.0) < options.tolerance:
-            break
-    _, inverse = _image_step(rows, flux, weights, solved, options)
-    used = np.bincount(rows.source, minlength=rows.n_sources) > 0
-    return GainSolution(coefficients, inverse, n_references.astype(np.int64), solved, excess, used)
-
-
-def fit_error_model(flux_jy: Floats, error_jy: Floats, source: Ints) -> tuple[float, float]:
-    """Fit sigma^2 = (a error)^2 + (b S)^2 to the scatter of the sources over their epochs.
-
-    Parameters
-    ----------
-    flux_jy, error_jy : (Nrows,) normalised fluxes and their errors.
-    source : (Nrows,) the source of each row.
-
-    Returns
-    -------
-    a, b : (1, 0) when fewer than five sources have four rows or more.
-
-    Notes
-    -----
-    Each source's variance is (1.4826 MAD)^2 with the small-sample factor n/(n-0.8) of Croux &
-    Rousseeuw (1992); non-negative least squares with weights 1/model^2 and Huber's, so that
-    variable sources do not decide.
-    """
-    table = pd.DataFrame({"flux": flux_jy, "error": error_jy, "source": source})
-    groups = table.groupby("source")
-    centre = groups.flux.transform("median")
-    count = groups.size()
-    mad = (table.flux - centre).abs().groupby(table.source).median()
-    enough = count >= 4
-    if enough.sum() < 5:
-        return 1.0, 0.0
-    variance = ((1.4826 * mad * count / (count - 0.8)) ** 2)[enough].to_numpy()
-    terms = np.stack([groups.error.median()[enough] ** 2, groups.flux.median()[enough] ** 2], 1)
-    model = terms[:, 0]
-    squares = np.array([1.0, 0.0])
-    for _ in range(20):
-        relative = variance / model - 1
-        weight = np.minimum(1.0, 2.0 / np.maximum(np.abs(relative), 1e-9)) ** 0.5 / model
-        squares, _ = nnls(terms * weight[:, None], variance * weight)
-        model = np.maximum(terms @ squares, 0.01 * terms[:, 0])
-    return float(np.sqrt(squares[0])), float(np.sqrt(squares[1]))
-
-
-def _medians(index: Ints, values: Floats, length: int) -> Floats:
-    """Return the median of the values at each index, 0 where there is none."""
-    return (
-        pd.Series(values).groupby(index).median().reindex(range(length), fill_value=0.0).to_numpy()
+        gain = rows.gain(coefficients)
+        flux = source_step(rows, gain, weights, flux)
+        if iteration <= _PLAIN_ITERATIONS or iteration % _WEIGHTS_EVERY == 0:
+            gain_variance = rows.quadratic(inverse)
+            leverage = weights * flux[rows.source] ** 2 * gain_variance
+            excess = excess_variance(rows, gain, flux, excess, gain_variance, leverage, options)
+            weights = row_weights(rows, gain, flux, excess, options)
+            change = _change(judged, gain, gain_variance)
+            judged = gain
+            if change < options.tolerance:
+                break
+        if iteration > _PLAIN_ITERATIONS:
+            precision = np.bincount(rows.source, weights * gain**2, rows.n_sources)
+            flux = faster.next_point(before, flux, np.sqrt(precision))
+    _, inverse = image_step(rows, flux, weights, solved, options)
+    centre = coefficients[:, 0]
+    return GainSolution(
+        coefficients=coefficients,
+        covariance=inverse,
+        shared=shared_covariance(rows, gain, flux, weights, excess, inverse, options),
+        n_references=n_references.astype(np.int64),
+        solved=solved,
+        chi2_nu=_image_scatter(rows, gain, flux, weights, excess, inverse, options),
+        refused=solved & ~((options.min_gain <= centre) & (centre <= options.max_gain)),
+        flux=flux,
+        excess=excess,
+        used=np.bincount(rows.source, minlength=rows.n_sources) > 0,
+        n_iterations=iteration,
+        change=change,
     )
+
+
+def _change(before: Floats, now: Floats, variance: Floats) -> float:
+    """Return the rms change of the gains in their standard errors."""
+    return float(np.sqrt(np.mean((now - before) ** 2 / variance))) if len(now) else 0.0
+
+
+def row_weights(
+    rows: Measurements, gain: Floats, flux: Floats, excess: Floats, options: GainOptions
+) -> Floats:
+    """Return Huber weight / variance of each row."""
+    expected = gain * flux[rows.source]
+    relative = options.reference_scatter**2 + excess[rows.source]
+    variance = rows.error_jy**2 + relative * expected**2
+    residual = np.abs(rows.flux_jy - expected) / np.sqrt(variance)
+    return np.minimum(1.0, options.huber_sigma / np.maximum(residual, 1e-12)) / variance
+
+
+def image_step(
+    rows: Measurements, flux: Floats, weights: Floats, solved: Bools, options: GainOptions
+) -> tuple[Floats, Floats]:
+    """Return gain coefficients and their covariance, (Nimages, P) and (Nimages, P, P)."""
+    model = flux[rows.source]
+    right = np.stack(
+        [
+            np.bincount(rows.image, weights * model * rows.flux_jy * f, rows.n_images)
+            for f in rows.basis(options.n_terms)
+        ],
+        axis=1,
+    )
+    normal = _outer_sums(rows, weights * model**2, options.n_terms)
+    for p in range(1, options.n_terms):
+        normal[:, p, p] += options.gradient_prior_per_deg**-2
+    normal[~solved] = np.eye(options.n_terms)
+    right[~solved] = np.eye(options.n_terms)[0]
+    inverse = np.asarray(np.linalg.inv(normal), dtype=np.float64)
+    return np.einsum("ipq,iq->ip", inverse, right), inverse
+
+
+def shared_covariance(
+    rows: Measurements,
+    gain: Floats,
+    flux: Floats,
+    weights: Floats,
+    excess: Floats,
+    inverse: Floats,
+    options: GainOptions,
+) -> Floats:
+    """Return the covariance of the coefficients that the references' own scatter makes."""
+    model = flux[rows.source]
+    scatter = (options.reference_scatter**2 + excess[rows.source]) * (gain * model) ** 2
+    sums = _outer_sums(rows, (weights * model) ** 2 * scatter, options.n_terms)
+    return np.asarray(inverse @ sums @ inverse, dtype=np.float64)
+
+
+def source_step(rows: Measurements, gain: Floats, weights: Floats, flux: Floats) -> Floats:
+    """Return each reference's flux given the gains."""
+    above = np.bincount(rows.source, weights * gain * rows.flux_jy, rows.n_sources)
+    below = np.bincount(rows.source, weights * gain**2, rows.n_sources)
+    return np.where(below > 0, above / np.where(below > 0, below, 1.0), flux)
+
+
+def excess_variance(
+    rows: Measurements,
+    gain: Floats,
+    flux: Floats,
+    excess: Floats,
+    gain_variance: Floats,
+    leverage: Floats | float,
+    options: GainOptions,
+) -> Floats:
+    """Return each reference's relative variance beyond its errors and `reference_scatter`.
+
+    Residuals are taken against the gain without the row itself (residual / (1 - leverage)):
+    otherwise a reference that happens to lead the gain would look the steadiest, gain weight
+    and lead it the more. The images count by what they tell of the variance, given the
+    `excess` found before; so a bad image is bounded by `OUTLIER_SIGMA`.
+    """
+    model = flux[rows.source]
+    free = np.maximum(1 - np.asarray(leverage), 0.05)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = (rows.error_jy**2 + gain_variance / free * model**2) / model**2
+        variance = errors + options.reference_scatter**2 + excess[rows.source]
+        square = ((rows.flux_jy - gain * model) / (free * model)) ** 2
+        count = np.bincount(rows.source, minlength=rows.n_sources)
+        square *= (count / (count - 1))[rows.source]
+        beyond = np.minimum(square, OUTLIER_SIGMA**2 * variance) - errors
+        weight = variance**-2
+        above = np.bincount(rows.source, weight * beyond, rows.n_sources)
+        mean = above / np.bincount(rows.source, weight, rows.n_sources)
+        found = np.maximum(mean - options.reference_scatter**2, 0.0)
+    return np.where(count > 1, found, 0.0)
+
+
+def _outer_sums(rows: Measurements, weights: Floats, n_terms: int) -> Floats:
+    """Return each image's sum of weight b b', (Nimages, P, P), b the functions of position."""
+    sums = np.empty((rows.n_images, n_terms, n_terms))
+    terms = rows.basis(n_terms)
+    for p, first in enumerate(terms):
+        for q, second in enumerate(terms[: p + 1]):
+            found = np.bincount(rows.image, weights * first * second, rows.n_images)
+            sums[:, p, q] = sums[:, q, p] = found
+    return sums
+
+
+def _image_scatter(
+    rows: Measurements,
+    gain: Floats,
+    flux: Floats,
+    weights: Floats,
+    excess: Floats,
+    inverse: Floats,
+    options: GainOptions,
+) -> Floats:
+    """Return each image's median squared residual in sigma, over that of Gaussian noise."""
+    model = flux[rows.source]
+    variance = rows.error_jy**2
+    variance += (options.reference_scatter**2 + excess[rows.source]) * (gain * model) ** 2
+    free = np.maximum(1 - weights * model**2 * rows.quadratic(inverse), 0.05)
+    square = (rows.flux_jy - gain * model) ** 2 / (variance * free)
+    found = medians(rows.image, square, rows.n_images) / _MEDIAN_CHI2
+    return np.where(np.bincount(rows.image, minlength=rows.n_images) > 0, found, np.nan)
 
 
 def _fields(rows: Measurements) -> Ints:
@@ -295,43 +346,6 @@ def _fields(rows: Measurements) -> Ints:
     return labels[: rows.n_images].astype(np.int64)
 
 
-def _weights(
-    rows: Measurements, gain: Floats, flux: Floats, excess: Floats, options: GainOptions
-) -> Floats:
-    """Return Huber weight / variance of each row."""
-    expected = gain * flux[rows.source]
-    relative = options.reference_scatter**2 + excess[rows.source]
-    sigma = np.sqrt(rows.error_jy**2 + relative * expected**2)
-    residual = np.abs(rows.flux_jy - expected) / sigma
-    huber = np.minimum(1.0, options.huber_sigma / np.maximum(residual, 1e-12))
-    return huber / sigma**2
-
-
-def _image_step(
-    rows: Measurements, flux: Floats, weights: Floats, solved: Bools, options: GainOptions
-) -> tuple[Floats, Floats]:
-    """Return gain coefficients and their covariance, (Nimages, P) and (Nimages, P, P)."""
-    basis = rows.basis(options.order)
-    n_terms = basis.shape[1]
-    model = flux[rows.source]
-    normal = np.zeros((rows.n_images, n_terms, n_terms))
-    right = np.zeros((rows.n_images, n_terms))
-    for p in range(n_terms):
-        right[:, p] = np.bincount(
-            rows.image, weights * model * rows.flux_jy * basis[:, p], rows.n_images
-        )
-        for q in range(n_terms):
-            normal[:, p, q] = np.bincount(
-                rows.image, weights * model**2 * basis[:, p] * basis[:, q], rows.n_images
-            )
-        if p > 0:
-            normal[:, p, p] += options.gradient_prior_per_deg**-2
-    normal[~solved] = np.eye(n_terms)
-    right[~solved] = np.eye(n_terms)[0]
-    inverse = np.asarray(np.linalg.inv(normal), dtype=np.float64)
-    return np.einsum("ipq,iq->ip", inverse, right), inverse
-
-
 def _with_mean_one(
     coefficients: Floats, fields: Ints, solved: Bools, options: GainOptions
 ) -> Floats:
@@ -342,37 +356,3 @@ def _with_mean_one(
     count = np.bincount(fields[good], minlength=len(total))
     mean = np.where(count > 0, total / np.maximum(count, 1), 1.0)
     return coefficients / np.where(solved, mean[fields], 1.0)[:, None]
-
-
-def _source_step(rows: Measurements, gain: Floats, weights: Floats, flux: Floats) -> Floats:
-    """Return each reference's flux given the gains."""
-    above = np.bincount(rows.source, weights * gain * rows.flux_jy, rows.n_sources)
-    below = np.bincount(rows.source, weights * gain**2, rows.n_sources)
-    return np.where(below > 0, above / np.where(below > 0, below, 1.0), flux)
-
-
-def _excess_variance(
-    rows: Measurements,
-    gain: Floats,
-    flux: Floats,
-    weights: Floats,
-    inverse: Floats,
-    options: GainOptions,
-) -> Floats:
-    """Return each reference's relative variance beyond its errors and `reference_scatter`.
-
-    Residuals are taken against the gain without the row itself (residual / (1 - leverage)):
-    otherwise a reference that happens to lead the gain would look the steadiest, gain weight
-    and lead it the more.
-    """
-    basis = rows.basis(options.order)
-    model = flux[rows.source]
-    gain_variance = np.einsum("rp,rpq,rq->r", basis, inverse[rows.image], basis)
-    free = np.maximum(1 - weights * model**2 * gain_variance, 0.05)
-    residual = (rows.flux_jy - gain * model) / free
-    expected = rows.error_jy**2 + (gain_variance / free) * model**2
-    count = np.bincount(rows.source, minlength=rows.n_sources)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = (residual**2 * (count / (count - 1))[rows.source] - expected) / model**2
-        mean = np.bincount(rows.source, relative, rows.n_sources) / count
-    return np.where(count > 1, np.maximum(mean - options.reference_scatter**2, 0.0), 0.0)

@@ -84,11 +84,40 @@ LIGHTCURVES: Schema = (
         "status",
         "string",
         "",
-        "ok, unnormalised (too few references, gain 1), bad_gain (image refused), or the "
-        "photometry's status when the transit has no usable image",
+        "ok, unnormalised (too few references, gain 1), bad_gain or bad_scatter (image refused), "
+        "or the photometry's status when the transit has no usable image",
     ),
     Column("ra_deg", "float64", "deg", RA.description, optional=True),
     Column("dec_deg", "float64", "deg", DEC.description, optional=True),
+    FREQ,
+    SUBBAND,
+)
+
+IMAGES: Schema = (
+    Column("date", "string", "", "UTC date of the group"),
+    Column("group", "string", "", "group of integrations that the image was made of"),
+    MJD,
+    Column("gain", "float64", "", "gain at the mean position of the image's sources"),
+    Column("gain_err", "float64", "", "standard error of gain"),
+    Column("gradient_ra_per_deg", "float64", "1/deg", "change of the gain a degree to the east"),
+    Column("gradient_ra_err_per_deg", "float64", "1/deg", "standard error of the same"),
+    Column("gradient_dec_per_deg", "float64", "1/deg", "change of the gain a degree to the north"),
+    Column("gradient_dec_err_per_deg", "float64", "1/deg", "standard error of the same"),
+    Column("n_references", "int64", "", "references that led the gain"),
+    Column(
+        "chi2_nu",
+        "float64",
+        "",
+        "robust reduced chi-squared of the references, each against the gain without it",
+    ),
+    Column(
+        "status",
+        "string",
+        "",
+        "ok, unnormalised (too few references), bad_gain (out of range), bad_scatter (references "
+        "disagree), failed_check, rejected (no photometry), or that of most of its rows",
+    ),
+    Column("reason", "string", "", "why the image was not used, in words"),
     FREQ,
     SUBBAND,
 )

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_photometry import Field
 
-from contimg.lightcurves import combine_transits, direction_cosines, light_curves
-from contimg.normalise import fit_error_model, fold_of_sources
+from contimg import lightcurves
+from contimg.leave_out import fold_of_sources
+from contimg.lightcurves import direction_cosines, light_curves
 from contimg.schemas import LIGHTCURVES
 from contimg.tables import check_schema
+from contimg.transit_means import combine_transits
 
 
 def curves_of(photometry, **options):
@@ -47,7 +49,7 @@ def test_constant_sources_are_constant_within_their_errors_after_gain_and_gradie
 
 
 def test_gradient_needs_order_one():
-    field = Field(gradient_scatter=0.05, noise_jy=1e-4)
+    field = Field(gradient_scatter=0.05, min_snr=40, max_snr=130)
     scatter = [
         curves_of(field.photometry(), order=order)
         .groupby("source_id")
@@ -136,8 +138,10 @@ def test_an_image_of_absurd_gain_is_refused():
 
 
 def test_images_of_a_transit_become_one_better_epoch():
-    single = curves_of(Field(images_a_transit=1, n_epochs=5).photometry())
-    triple = curves_of(Field(images_a_transit=3, n_epochs=5).photometry())
+    single, triple = (
+        curves_of(Field(images_a_transit=n, n_epochs=5).photometry(), error_model="fixed")
+        for n in (1, 3)
+    )
     assert len(single) == len(triple) == 5 * 30
     assert (triple.n_images == 3).all()
     improvement = np.median(single.norm_err_jy) / np.median(triple.norm_err_jy)
@@ -191,7 +195,9 @@ def test_nothing_usable_gives_rows_of_nan():
 def test_field_across_ra_zero_is_one_field():
     away, across = (Field(n_sources=18, ra_deg=ra, gradient_scatter=0.02) for ra in (227.5, 0.1))
     flux = [
-        curves_of(field.photometry()).sort_values(["flux_jy", "mjd"]).norm_flux_jy.to_numpy()
+        curves_of(field.photometry(), max_folds=18)
+        .sort_values(["flux_jy", "mjd"])
+        .norm_flux_jy.to_numpy()
         for field in (away, across)
     ]
     np.testing.assert_allclose(flux[0], flux[1], rtol=1e-6)
@@ -272,17 +278,6 @@ def test_folds_leave_each_source_out_and_never_depend_on_flux():
     assert set(many) == set(range(20)) and np.bincount(many).max() == 3
 
 
-def test_error_model_is_recovered_with_variable_sources_in_it():
-    rng = np.random.default_rng(4)
-    flux = np.exp(rng.uniform(np.log(0.005), np.log(1.0), 200))
-    error = np.full((200, 30), 0.001)
-    sigma = np.hypot(1.5 * error, 0.03 * flux[:, None])
-    measured = flux[:, None] + sigma * rng.standard_normal((200, 30))
-    measured[:10] *= rng.uniform(0.5, 1.5, (10, 30))
-    a, b = fit_error_model(measured.ravel(), error.ravel(), np.repeat(np.arange(200), 30))
-    assert a == pytest.approx(1.5, rel=0.15) and b == pytest.approx(0.03, rel=0.15)
-
-
 def test_fitted_error_model_makes_chi_squared_one():
     field = Field(n_epochs=40, max_snr=600)
     rng = np.random.default_rng(5)
@@ -292,6 +287,14 @@ def test_fitted_error_model_makes_chi_squared_one():
     chi2 = np.sum(((curves.norm_flux_jy - mean) / curves.norm_err_jy) ** 2) / (30 * 39)
     assert figures["error_scale"]["b"] == pytest.approx(0.03, abs=0.01)
     assert chi2 == pytest.approx(1.0, abs=0.2)
+
+
+def test_blocks_of_rows_do_not_show(monkeypatch):
+    photometry = Field(n_epochs=6, images_a_transit=2).photometry()
+    photometry.loc[::17, "status"] = "edge"
+    whole = curves_of(photometry)
+    monkeypatch.setattr(lightcurves, "BLOCK_ROWS", 50)
+    pd.testing.assert_frame_equal(curves_of(photometry), whole, check_exact=True)
 
 
 def test_transit_mean_is_the_inverse_variance_mean():
@@ -305,6 +308,7 @@ def test_transit_mean_is_the_inverse_variance_mean():
             "flux_err_jy": [0.1, 0.2],
             "gain": [1.0, 2.0],
             "gain_err": [0.0, 0.0],
+            "shared_err": [0.0, 0.0],
             "norm_flux_jy": [1.0, 2.0],
             "norm_err_jy": [0.1, 0.1],
             "norm_weight": [100.0, 100.0],

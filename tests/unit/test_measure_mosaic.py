@@ -9,7 +9,7 @@ from test_mosaic import three_tiles
 
 import measure_mosaic
 from contimg import fits
-from contimg.catalog import CatalogOptions, build_sources, write_catalog
+from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.mosaic import build_mosaic
 from contimg.schemas import PHOTOMETRY
 from contimg.status import write_status
