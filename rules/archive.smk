@@ -29,6 +29,30 @@ rule normalise_lightcurves:
         "../scripts/normalise_lightcurves.py"
 
 
+rule search_ese:
+    input:
+        lightcurves="variability/lightcurves.parquet",
+    output:
+        output="variability/ese_search.parquet",
+    log:
+        "logs/search_ese.log",
+    benchmark:
+        "benchmarks/search_ese.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(720),
+    params:
+        options=config["ese"],
+        code=code("search_ese"),
+    message:
+        "Lenses against correlated backgrounds in all light curves"
+    script:
+        "../scripts/search_ese.py"
+
+
 rule measure_variability:
     input:
         lightcurves="variability/lightcurves.parquet",

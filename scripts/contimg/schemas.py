@@ -96,9 +96,50 @@ EXTERNAL_LIGHTCURVES: Schema = (
 )
 
 ESE_SCORE = Column("ese_score", "float64", "", "weighted score of the best dip, 0 to 1")
-ESE_LLR = Column("ese_llr", "float64", "", "log-likelihood ratio, dip against constant with jitter")
+ESE_LLR = Column(
+    "ese_llr", "float64", "", "log likelihood ratio: lens and background against background alone"
+)
 ESE_FALSE_ALARM = Column(
     "ese_false_alarm", "float64", "", "upper bound of the probability that noise does as well"
+)
+
+
+def _background(prefix: str, fit: str) -> Schema:
+    """Columns of the background of the best fit with an event, or (null_) without."""
+    return (
+        Column(f"{prefix}baseline_jy", "float64", "Jy", f"baseline of the {fit}"),
+        Column(
+            f"{prefix}background", "string", "", f"kernel of the {fit}: white, drw, smooth, or none"
+        ),
+        Column(f"{prefix}modulation", "float64", "", f"rms of the background of the {fit}"),
+        Column(f"{prefix}timescale_days", "float64", "d", "its timescale; NaN when it is white"),
+        Column(f"{prefix}jitter", "float64", "", "excess white noise, fraction of the baseline"),
+        Column(f"{prefix}outliers", "int64", "", "epochs taken out as outliers"),
+    )
+
+
+_LENS: Schema = (
+    Column("template", "string", "", "best lens; empty where nothing was searched"),
+    Column("alpha", "float64", "", "its strength at 1.4 GHz"),
+    Column("beta_s", "float64", "", "its source's width (FWHM), in lens radii"),
+    Column("impact", "float64", "", "impact parameter in lens radii; NaN of a sheet"),
+    Column("lensed_fraction", "float64", "", "fraction of the baseline that is lensed"),
+    Column("depth", "float64", "", "largest dip as a fraction of the baseline"),
+    Column("centre_mjd", "float64", "d", "centre of the event"),
+    Column("fwhm_days", "float64", "d", "full width at half of the largest dip"),
+    Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
+    Column("wings", "string", "", "sides with epochs at the baseline: both, before, after, none"),
+    Column("incomplete", "bool", "", "not both"),
+)
+
+ESE_SEARCH: Schema = (
+    SOURCE_ID,
+    Column("n_epochs", "int64", "", "usable epochs"),
+    ESE_LLR,
+    *_LENS,
+    *_background("", "fit with the event"),
+    *_background("null_", "fit without an event"),
+    FREQ,
 )
 
 VARIABILITY: Schema = (

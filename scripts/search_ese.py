@@ -1,0 +1,38 @@
+"""Search light curves for extreme scattering events."""
+
+import logging
+from pathlib import Path
+
+from contimg.ese_candidates import searched_epochs
+from contimg.ese_search import search
+from contimg.schemas import ESE_SEARCH, EXTERNAL_LIGHTCURVES
+from contimg.script import run
+from contimg.tables import read_table, require_columns, write_rejected_table, write_table
+
+logger = logging.getLogger(__name__)
+
+
+def main(
+    *, lightcurves: Path, output: Path, options: dict | None = None, threads: int = 1
+) -> None:
+    """Find the best lens and the best background of each source, and their likelihood ratio.
+
+    lightcurves: parquet or CSV of this or another telescope; source_id, mjd, flux_jy and
+        flux_err_jy are enough
+    output: ese_search.parquet
+    options: min_epochs, min_fwhm_days, modulation_scale, ... (`ese` of the configuration) as JSON
+    threads: processes that share the sources
+    """
+    curves, metadata = read_table(lightcurves)
+    about = {"options": options or {}, "lightcurves_digest": metadata.get("digest", "")}
+    if metadata["status"] != "ok":
+        write_rejected_table(output, ESE_SEARCH, metadata["reason"], about)
+        return
+    require_columns(curves, EXTERNAL_LIGHTCURVES, lightcurves)
+    table = search(searched_epochs(curves), options, threads)
+    write_table(output, table, ESE_SEARCH, about)
+    logger.info("%d of %d sources searched", (table.template != "").sum(), len(table))
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"))
