@@ -44,6 +44,7 @@ from contimg.tables import options_from
 _TIME_STEP_DAYS = 0.1
 _JITTERS = np.concatenate([[0.0], np.geomspace(0.005, 0.64, 11)])
 _FULL_SIGNIFICANCE_DEX = 4.0
+DOCUMENTED_THRESHOLD = 0.6
 _WING = 0.75
 
 

@@ -91,11 +91,17 @@ LIGHTCURVES: Schema = (
 EXTERNAL_LIGHTCURVES: Schema = (
     SOURCE_ID,
     MJD,
-    Column("flux_jy", "float64", "Jy", "flux density"),
-    Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy"),
+    Column("flux_jy", "float64", "Jy", "flux density; of an upper limit, the limit"),
+    Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy; of a limit, the noise"),
+    Column("freq_hz", "float64", "Hz", "frequency; one row a source and frequency", optional=True),
+    SUBBAND,
+    Column("upper_limit", "bool", "", "flux_jy is an upper limit, not a flux", optional=True),
+    Column("ra_deg", "float64", "deg", "ICRS right ascension", optional=True),
+    Column("dec_deg", "float64", "deg", "ICRS declination", optional=True),
 )
 
 ESE_SCORE = Column("ese_score", "float64", "", "weighted score of the best dip, 0 to 1")
+ESE_FLAG = Column("ese_flag", "bool", "", "ese_score is above the documented 0.6", optional=True)
 ESE_LLR = Column(
     "ese_llr", "float64", "", "log likelihood ratio: lens and background against background alone"
 )
@@ -154,18 +160,47 @@ VARIABILITY: Schema = (
     Column("chi2_nu", "float64", "", "reduced chi-squared against wmean_jy, N-1 degrees"),
     Column("v", "float64", "", "std_jy / mean_jy"),
     Column("eta", "float64", "", "weighted reduced variance; equal to chi2_nu"),
+    Column(
+        "excess_variance",
+        "float64",
+        "",
+        "(std_jy^2 - mean squared error) / mean_jy^2; negative where the errors exceed the scatter",
+    ),
+    Column("excess_variance_err", "float64", "", "standard error of excess_variance"),
     Column("vs_max", "float64", "", "|Vs| of the pair behind m_max; 0 without such a pair"),
     Column("m_max", "float64", "", "largest |m| among pairs with |Vs| >= 4.3; 0 without one"),
     Column("epoch_a_mjd", "float64", "d", "earlier epoch of that pair"),
     Column("epoch_b_mjd", "float64", "d", "later epoch of that pair"),
+    Column("vs_largest", "float64", "", "largest |Vs| of any pair of epochs"),
+    Column("pair_p", "float64", "", "probability that noise has any pair of such |Vs| or more"),
     Column("asymmetry", "float64", "", "-1 slow fall, fast rise ... 1 fast fall, slow rise"),
     Column("timescale_days", "float64", "d", "full width at half depth of the best dip"),
     Column("amplitude", "float64", "", "peak to trough of the best dip, over its baseline"),
     ESE_SCORE,
+    ESE_FLAG,
     ESE_LLR,
     ESE_FALSE_ALARM,
     Column("first_mjd", "float64", "d", "first usable epoch"),
     Column("last_mjd", "float64", "d", "last usable epoch"),
+    Column("n_limits", "int64", "", "upper limits; not among n_epochs", optional=True),
+    Column("censored_mean_jy", "float64", "Jy", "mean flux, the limits included", optional=True),
+    Column(
+        "censored_mean_err_jy", "float64", "Jy", "standard error of censored_mean_jy", optional=True
+    ),
+    Column(
+        "censored_scatter_jy",
+        "float64",
+        "Jy",
+        "standard deviation of the flux itself, errors taken off, the limits included",
+        optional=True,
+    ),
+    Column(
+        "mean_upper_jy",
+        "float64",
+        "Jy",
+        "of a source with limits only: a constant flux above it passes one of them, at 95 %",
+        optional=True,
+    ),
     FREQ,
     SUBBAND,
 )

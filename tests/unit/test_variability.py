@@ -73,7 +73,8 @@ def test_one_epoch_has_a_flux_and_no_variability():
     row = measure_variability(curves([1.0], [0.1])).iloc[0]
     assert (row.n_epochs, row.mean_jy, row.first_mjd, row.last_mjd) == (1, 1.0, 60000.0, 60000.0)
     assert np.isnan([row.eta, row.v, row.std_jy, row.timescale_days]).all()
-    assert (row.ese_score, row.ese_false_alarm) == (0, 1)
+    assert np.isnan([row.excess_variance, row.vs_largest, row.pair_p]).all()
+    assert row.ese_score == 0 and not row.ese_flag
 
 
 def test_a_source_never_measured_is_a_row():
