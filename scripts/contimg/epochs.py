@@ -94,20 +94,24 @@ def _sorted_by_source(
     curves: pd.DataFrame,
 ) -> tuple[pd.DataFrame, NDArray[np.int64], pd.DataFrame]:
     """Return the rows by source (and frequency) and time, the source of each, and the sources."""
-    number, names = pd.factorize(curves.source_id, sort=True)
+    number, found_names = pd.factorize(curves.source_id)
+    names = np.asarray(found_names, dtype=object)
+    by_name = np.argsort(names, kind="stable")
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[by_name] = np.arange(len(names))
+    number, names = rank[number], names[by_name]
     frequencies = None
     if "freq_hz" in curves:
         band, frequencies = pd.factorize(curves.freq_hz, sort=True, use_na_sentinel=False)
         both, number = np.unique(number * len(frequencies) + band, return_inverse=True)
         names, frequencies = names[both // len(frequencies)], frequencies[both % len(frequencies)]
-    number = number.astype(np.int64)
     mjd = curves.mjd.to_numpy(dtype=float)
     after = np.diff(number)
     table = curves
     if not ((after > 0) | ((after == 0) & (np.diff(mjd) >= 0))).all():
         order = np.lexsort((mjd, number))
         table, number = curves.iloc[order], number[order]
-    sources = pd.DataFrame({"source_id": np.asarray(names, dtype=object)})
+    sources = pd.DataFrame({"source_id": names})
     if frequencies is not None:
         sources["freq_hz"] = np.asarray(frequencies, dtype=float)
     for column in ("ra_deg", "dec_deg"):

@@ -207,7 +207,13 @@ def with_ese_search(
             continue
         both = set(table) & set(given)
         keys = ["source_id", *(["subband"] if "subband" in both else {"freq_hz"} & both)]
-        found = table[keys].merge(given[[*keys, name]], "left", keys, validate="m:1")[name]
+        twice = given.duplicated(keys)
+        if twice.any():
+            raise ValueError(
+                f"the table of {name}: source {given.source_id[twice].iloc[0]} has several rows, "
+                "one a source is expected; make the table again"
+            )
+        found = table[keys].merge(given[[*keys, name]], "left", keys)[name]
         if "subband" in table and "subband" not in keys:
             found = found.where(subband_of(table).to_numpy() == WHOLE_BAND)
         table = table.assign(**{name: found.to_numpy(dtype=float)})
