@@ -56,6 +56,8 @@ rule search_ese:
 rule measure_variability:
     input:
         lightcurves="variability/lightcurves.parquet",
+        ese_search="variability/ese_search.parquet",
+        ese_false_alarms="variability/ese_false_alarms.parquet",
     output:
         output="variability/variability.parquet",
     log:
