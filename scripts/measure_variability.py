@@ -19,6 +19,7 @@ def main(
     ese_search: Path | None = None,
     ese_false_alarms: Path | None = None,
     options: dict | None = None,
+    threads: int = 1,
 ) -> None:
     """Measure variability: one row a source, and a frequency where there is freq_hz.
 
@@ -29,6 +30,7 @@ def main(
         columns ese_llr and ese_false_alarm are NaN
     options: detection_snr, min_vs, sentinels (numbers that stand for no value, such as
         [-99, -999]) and ese with min_epochs, min_fwhm_days, max_fwhm_days, as JSON
+    threads: sources are shared out among them
     """
     options = options or {}
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
@@ -36,7 +38,7 @@ def main(
     if metadata["status"] != "ok":
         write_rejected_table(output, VARIABILITY, metadata["reason"], about)
         return
-    table = measure_variability(curves, options, lightcurves)
+    table = measure_variability(curves, options, lightcurves, threads)
     searches = [path and read_table(path)[0] for path in (ese_search, ese_false_alarms)]
     table = with_ese_search(table, *searches)
     if None in (ese_search, ese_false_alarms):

@@ -1,6 +1,7 @@
 """Light curves as arrays: the usable epochs of each source, from any telescope's table."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -19,7 +20,7 @@ class Epochs:
     ----------
     sources : one row a source (and frequency): source_id, ra_deg, dec_deg and, where the
         table has it, freq_hz; a source without any usable epoch is there too.
-    mjd, flux_jy, error_jy : (Nsources, Nepochs), in order of time.
+    mjd, flux_jy, error_jy : (Nsources, Nepochs), in order of time; Nepochs is 1 or more.
     limit_jy, limit_error_jy : (Nsources, Nlimits) upper limits and the noise they were set in;
         they are no epochs. None: the table has no limits.
     """
@@ -42,6 +43,26 @@ class Epochs:
         arrays = {name.name: getattr(self, name.name) for name in fields(self)[1:]}
         taken = {name: None if a is None else a[rows] for name, a in arrays.items()}
         return Epochs(self.sources.iloc[rows], **taken)  # type: ignore[arg-type]
+
+
+def over_chunks(
+    function: Callable[[Epochs], Mapping[str, NDArray]],
+    epochs: Epochs,
+    n_values: int,
+    threads: int = 1,
+) -> dict[str, NDArray]:
+    """Return the columns that `function` makes of the sources, a chunk of them at once.
+
+    Parameters
+    ----------
+    function : returns arrays of one number a source.
+    epochs : of all sources.
+    n_values : epochs in a chunk, about.
+    threads : chunks are shared out among them; the result does not depend on it.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(function, epochs.chunks(n_values)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def usable_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs:
@@ -80,7 +101,7 @@ def usable_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs
     def padded(rows: NDArray[np.bool_], columns: list[str]) -> list[Floats]:
         of_source = number[rows]
         position = np.arange(len(of_source)) - np.searchsorted(of_source, of_source)
-        shape = (len(sources), int(position.max(initial=-1)) + 1)
+        shape = (len(sources), int(position.max(initial=0)) + 1)
         arrays = [np.full(shape, np.nan) for _ in columns]
         for array, column in zip(arrays, columns, strict=True):
             array[of_source, position] = values[column][rows]

@@ -13,6 +13,9 @@ errors this is an upper bound (the theorem behind the Tukey-Kramer test: Hayter 
 Statistics 12, 61).
 """
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
@@ -28,10 +31,6 @@ _AT_ONCE = 20_000
 def largest_pairs(flux: Floats, error: Floats, min_vs: float) -> dict[str, NDArray]:
     """Return the most significant pair and the largest modulation of each light curve.
 
-    The epochs are sorted by flux and compared at ever smaller distance in that order. A light
-    curve is left as soon as no pair that remains can matter, which for most is after a few
-    steps; no more than one step's pairs are in memory. The result is that of all pairs.
-
     Parameters
     ----------
     flux, error : (Nsources, Nepochs) in Jy, NaN where there is no epoch.
@@ -42,86 +41,73 @@ def largest_pairs(flux: Floats, error: Floats, min_vs: float) -> dict[str, NDArr
     pairs : (Nsources,) each: `vs_largest` the largest |Vs| of any pair (0 with one epoch);
         among the pairs with |Vs| >= min_vs the one of largest |m| (of these the largest |Vs|):
         `m_max`, `vs_max`, and its columns `first` < `second`; 0, 0, -1 and -1 without one.
+        They are those of all pairs, none of which is held in memory.
     """
-    n_sources, n_epochs = flux.shape
-    result = {
-        "vs_largest": np.zeros(n_sources),
-        "vs_max": np.zeros(n_sources),
-        "m_max": np.zeros(n_sources),
-        "first": np.full(n_sources, -1),
-        "second": np.full(n_sources, -1),
-    }
-    if n_epochs < 2:
-        return result
     order = np.argsort(flux, axis=1, kind="stable")  # NaN come last
+    count = np.isfinite(flux).sum(axis=1)
     s = np.take_along_axis(flux, order, axis=1)
-    e = np.take_along_axis(np.where(np.isfinite(flux), error, np.nan), order, axis=1)
-    left = np.flatnonzero(np.isfinite(s[:, :2]).sum(axis=1) == 2)
-    s, e, order = s[left], e[left], order[left]
-    smallest = _smallest_hypot(e)
-    for lag in range(n_epochs - 1, 0, -1):
-        if not len(left):
-            break
-        low, high = s[:, :-lag], s[:, lag:]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            difference = high - low
-            square = difference**2 / (e[:, :-lag] ** 2 + e[:, lag:] ** 2)
-        reach = np.fmax.reduce(difference, axis=1)
-        largest = np.sqrt(np.fmax.reduce(square, axis=1))
-        result["vs_largest"][left] = np.fmax(result["vs_largest"][left], largest)
-        m_bound = np.full(len(left), np.inf)
-        positive = s[:, 0] > 0
-        wanted = (largest >= min_vs * (1 - 1e-9)) | (positive & (result["m_max"][left] > 0))
-        if wanted.any():
-            rows = np.flatnonzero(wanted)
-            m_bound[rows] = _take_larger_m(
-                result, left[rows], s[rows], e[rows], order[rows], lag, min_vs
-            )
-        # Pairs that are nearer in order lie within one of these: none differs by more, and of
-        # positive fluxes none has a larger m.
-        may_exceed = ~(reach < smallest * result["vs_largest"][left] * (1 - 1e-9))
-        may_count = ~(reach < smallest * min_vs * (1 - 1e-9))
-        may_count &= ~(positive & (result["m_max"][left] > m_bound * (1 + 1e-9)))
-        alive = may_exceed | may_count
-        if alive.sum() < 0.8 * len(left):
-            left, s, e, order = left[alive], s[alive], e[alive], order[alive]
-            smallest = smallest[alive]
-    return result
+    variance = np.take_along_axis(np.where(np.isfinite(flux), error, np.inf) ** 2, order, axis=1)
+    numbers, positions = np.zeros((len(flux), 3)), np.full((len(flux), 2), -1)
+    _compiled()(s, variance, count, min_vs**2, numbers, positions)
+    pair = np.take_along_axis(order, np.maximum(positions, 0), axis=1)
+    pair = np.where(positions < 0, -1, np.sort(pair, axis=1))
+    return {
+        "vs_largest": np.sqrt(numbers[:, 0]),
+        "vs_max": np.sqrt(numbers[:, 1]),
+        "m_max": numbers[:, 2],
+        "first": pair[:, 0],
+        "second": pair[:, 1],
+    }
 
 
-def _smallest_hypot(error: Floats) -> Floats:
-    """Return hypot of the two smallest errors of each row; NaN where there are fewer."""
-    two = np.sort(error, axis=1)[:, :2]
-    return np.hypot(two[:, 0], two[:, 1])
+def _search_pairs(s, variance, count, min_vs2, numbers, positions):  # type: ignore[no-untyped-def]
+    """Go through the pairs of each row, from the farthest apart in flux; plain loops, compiled.
+
+    Of two epochs that lie between two others in flux, the difference is smaller, and where
+    fluxes are positive, |m| too. So a row is left where no pair that remains can matter.
+
+    Parameters
+    ----------
+    s, variance : (Nsources, Nepochs) sorted by flux, `count` (Nsources,) epochs in each.
+    min_vs2 : square of the least |Vs| that counts for m.
+    numbers : (Nsources, 3) for the squares of vs_largest and vs_max, and m_max, 0 before.
+    positions : (Nsources, 2) for the pair of m_max, -1 before.
+    """
+    for row in range(len(s)):
+        n = count[row]
+        flux, v = s[row], variance[row]
+        if n < 2:
+            continue
+        smallest = np.sort(v[:n])[:2].sum() * (1 - 1e-9)
+        largest, vs2_max, m_max = 0.0, 0.0, 0.0
+        for i in range(n - 1):
+            for j in range(n - 1, i, -1):
+                difference = flux[j] - flux[i]
+                square = difference * difference
+                total = flux[j] + flux[i]
+                m = abs(2 * difference / total) if total != 0 else 0.0
+                if square < smallest * largest and (
+                    square < smallest * min_vs2 or (flux[0] > 0 and m < m_max * (1 - 1e-9))
+                ):
+                    break
+                vs2 = square / (v[i] + v[j])
+                largest = max(largest, vs2)
+                if vs2 >= min_vs2 and (m > m_max or (m == m_max and vs2 > vs2_max)):
+                    m_max, vs2_max = m, vs2
+                    positions[row, 0], positions[row, 1] = i, j
+            else:
+                continue
+            if j == n - 1:
+                break
+        numbers[row, 0], numbers[row, 1], numbers[row, 2] = largest, vs2_max, m_max
 
 
-def _take_larger_m(
-    result: dict[str, NDArray],
-    numbers: NDArray[np.int64],
-    s: Floats,
-    e: Floats,
-    order: NDArray[np.int64],
-    lag: int,
-    min_vs: float,
-) -> Floats:
-    """Enter the pairs at this lag into the result; return the largest |m| of any, (Nrows,)."""
-    difference = s[:, lag:] - s[:, :-lag]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        every_m = np.abs(2 * difference / (s[:, lag:] + s[:, :-lag]))
-        vs = difference / np.hypot(e[:, lag:], e[:, :-lag])
-    m = np.where((vs >= min_vs) & np.isfinite(every_m), every_m, -1.0)
-    line = np.arange(len(numbers))
-    best_m = m.max(axis=1)
-    best = np.where(m == best_m[:, None], vs, -1.0).argmax(axis=1)
-    best_vs = vs[line, best]
-    known_m, known_vs = result["m_max"][numbers], result["vs_max"][numbers]
-    better = (best_m > known_m) | ((best_m == known_m) & (best_vs > known_vs))
-    better &= best_m >= 0
-    rows = numbers[better]
-    result["m_max"][rows], result["vs_max"][rows] = best_m[better], best_vs[better]
-    pair = np.stack([order[line, best], order[line, best + lag]])[:, better]
-    result["first"][rows], result["second"][rows] = pair.min(axis=0), pair.max(axis=0)
-    return np.fmax.reduce(every_m, axis=1)
+@cache
+def _compiled() -> Callable[..., None]:
+    """Compile at the first use; importing the compiler takes half a second."""
+    from numba import njit
+
+    return njit(nogil=True)(_search_pairs)
 
 
 def pair_probability(vs: Floats, n_epochs: NDArray[np.int64]) -> Floats:

@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contimg.censored import censored_statistics
-from contimg.epochs import Epochs, Floats, usable_epochs
+from contimg.epochs import Epochs, Floats, over_chunks, usable_epochs
 from contimg.ese import DOCUMENTED_THRESHOLD, fit_dips
 from contimg.pairs import largest_pairs, pair_probability
 from contimg.schemas import VARIABILITY, WHOLE_BAND
@@ -55,6 +55,7 @@ def measure_variability(
     curves: pd.DataFrame,
     options: Mapping[str, Any] | None = None,
     name: object = "light curves",
+    threads: int = 1,
 ) -> pd.DataFrame:
     """Return the variability table of light curves.
 
@@ -63,6 +64,7 @@ def measure_variability(
     curves : columns as `contimg.epochs.usable_epochs` takes them.
     options : keys of `VariabilityOptions`; under `ese` those of `contimg.ese.DipOptions`.
     name : of the table, for errors.
+    threads : sources are shared out among them; the result does not depend on it.
 
     Returns
     -------
@@ -71,9 +73,9 @@ def measure_variability(
         ese_false_alarm are NaN, see `with_ese_search`.
     """
     if "subband" not in curves:
-        return _of_one_band(curves, options, name)
+        return _of_one_band(curves, options, name, threads)
     tables = [
-        _of_one_band(rows, options, name).assign(subband=subband)
+        _of_one_band(rows, options, name, threads).assign(subband=subband)
         for subband, rows in curves.groupby(subband_of(curves))
     ]
     joined = pd.concat(tables).sort_values(["source_id", "subband"], ignore_index=True)
@@ -81,14 +83,14 @@ def measure_variability(
 
 
 def _of_one_band(
-    curves: pd.DataFrame, options: Mapping[str, Any] | None, name: object
+    curves: pd.DataFrame, options: Mapping[str, Any] | None, name: object, threads: int
 ) -> pd.DataFrame:
     own = options_from(VariabilityOptions, options)
     epochs = usable_epochs(curves, name)
-    dips = fit_dips(epochs, (options or {}).get("ese"))
+    dips = fit_dips(epochs, (options or {}).get("ese"), threads)
     columns = {
         **epochs.sources.to_dict("series"),
-        **epoch_metrics(epochs, own),
+        **epoch_metrics(epochs, own, threads),
         **dips.to_dict("series"),
         "ese_flag": dips.ese_score > DOCUMENTED_THRESHOLD,
         "ese_llr": np.nan,
@@ -102,13 +104,18 @@ def _of_one_band(
     return pd.DataFrame({name: columns[name] for name in names}, index=epochs.sources.index)
 
 
-def epoch_metrics(epochs: Epochs, options: VariabilityOptions) -> dict[str, NDArray]:
-    """Return the metrics of the epochs, of all pairs of them too, (Nsources,) each."""
-    parts = [
-        {**flux_statistics(part, options.detection_snr), **largest_pair(part, options.min_vs)}
-        for part in epochs.chunks(_EPOCHS_AT_ONCE)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def epoch_metrics(
+    epochs: Epochs, options: VariabilityOptions, threads: int = 1
+) -> dict[str, NDArray]:
+    """Return the metrics of the epochs, and of all pairs of them, (Nsources,) each."""
+
+    def of_some(some: Epochs) -> dict[str, NDArray]:
+        return {
+            **flux_statistics(some, options.detection_snr),
+            **largest_pair(some, options.min_vs),
+        }
+
+    return over_chunks(of_some, epochs, _EPOCHS_AT_ONCE, threads)
 
 
 def flux_statistics(epochs: Epochs, detection_snr: float) -> dict[str, NDArray]:
