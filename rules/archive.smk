@@ -82,7 +82,10 @@ rule measure_variability:
 rule find_ese_candidates:
     input:
         lightcurves="variability/lightcurves.parquet",
+        ese_search="variability/ese_search.parquet",
+        ese_false_alarms="variability/ese_false_alarms.parquet",
         variability="variability/variability.parquet",
+        annotations=verdicts,
     output:
         output="variability/ese_candidates.parquet",
     log:
