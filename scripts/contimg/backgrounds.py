@@ -152,7 +152,7 @@ def log_posterior(
 def fitted(
     one_one: Floats, one_y: Floats, one_t: Floats, t_y: Floats, t_t: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Fit y = b (1 - f t) by generalised least squares; only 0 < f <= 1 counts.
+    """Fit y = b (1 - f t) by generalised least squares.
 
     Parameters
     ----------
@@ -160,15 +160,24 @@ def fitted(
 
     Returns
     -------
-    gain : half of the decrease of chi-squared, 0 where f is out of range.
+    gain : half of the decrease of chi-squared, 0 where not 0 < f <= 1.
     baseline, fraction : b and f.
     """
+    gain, slope = gains(one_one, one_y, one_t, t_y, t_t)
     with np.errstate(divide="ignore", invalid="ignore"):
-        norm = t_t - one_t**2 / one_one
-        cross = one_t * one_y / one_one - t_y
-        slope = cross / norm
         baseline = (one_y + slope * one_t) / one_one
-        fraction = slope / baseline
-        good = (norm > 1e-6 * t_t) & (slope > 0) & (fraction <= 1)
-        gain = np.where(good, 0.5 * cross**2 / norm, 0.0)
-    return gain, baseline, fraction
+        return gain, baseline, slope / baseline
+
+
+def gains(
+    one_one: Floats, one_y: Floats, one_t: Floats, t_y: Floats, t_t: Floats
+) -> tuple[Floats, Floats]:
+    """Return the gain of `fitted`, and b f."""
+    mean_t = one_t / one_one
+    norm = t_t - mean_t * one_t
+    cross = mean_t * one_y - t_y
+    good = (cross > 0) & (norm > 1e-6 * t_t)
+    # f <= 1 is cross / norm <= b.
+    good &= cross <= (one_y * norm + cross * one_t) / one_one
+    slope = cross / np.where(good, norm, 1.0)
+    return np.where(good, 0.5 * cross * slope, 0.0), slope

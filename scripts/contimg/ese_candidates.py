@@ -136,8 +136,8 @@ def explanation(row: Mapping[str, Any], n_searched: int) -> str:
     )
     day = pd.Timestamp("1858-11-17") + pd.Timedelta(days=float(row["centre_mjd"]))
     event = (
-        f"{_event(row).capitalize()} ({day:%Y-%m-%d}), from a baseline of "
-        f"{1000 * row['baseline_jy']:.3g} mJy; {_wings(row)}."
+        f"F{_event(row)[1:]}, from a baseline of {1000 * row['baseline_jy']:.3g} mJy; "
+        f"{_wings(row)}. The centre is on {day:%Y-%m-%d}."
     )
     against = (
         f"Against {_background(row, '')}. Without an event: {_background(row, 'null_')}. "
@@ -182,16 +182,15 @@ def _chance(row: Mapping[str, Any]) -> str:
 
 
 def _chances(row: Mapping[str, Any], n_searched: int) -> str:
-    parts = [
-        f"Without an event a source of its class reaches this with probability "
+    text = (
+        "The probability that a source of its class without an event reaches this is "
         f"{row['ese_false_alarm']:.1g} by simulation"
-    ]
+    )
     if np.isfinite(row.get("ese_false_alarm_archive", np.nan)):
-        parts.append(
-            f"one of the {n_searched} that were searched with {row['ese_false_alarm_archive']:.1g}"
-        )
+        text += f", that one of the {n_searched} that were searched does "
+        text += f"{row['ese_false_alarm_archive']:.1g}"
     if np.isfinite(row.get("flipped_false_alarm", np.nan)):
-        rate = row["flipped_false_alarm"]
-        counted = f" of {row['n_flipped']}" if "n_flipped" in row else ""
-        parts.append(f"and {rate:.2g}{counted} light curves turned upside down do")
-    return ", ".join(parts) + "."
+        counted = f"the {row['n_flipped']} " if "n_flipped" in row else ""
+        text += f". Of {counted}light curves turned upside down, counting one more, "
+        text += f"{row['flipped_false_alarm']:.2g} do"
+    return text + "."

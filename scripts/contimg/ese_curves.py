@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.backgrounds import Floats, Grid, Integers, fitted, log_posterior
+from contimg.backgrounds import Floats, Grid, Integers, fitted, gains, log_posterior
 from contimg.ese_templates import (
     Events,
     Placement,
@@ -139,7 +139,7 @@ class SharedCurves:
         result = np.empty((len(self.flux), len(self.grid.kernel)))
         for block, y in zip(self._blocks, self._transformed, strict=True):
             one, t, weight = block.transformed(self._one), block.transformed(dips), block.weight.T
-            result[:, block.points] = fitted(
+            result[:, block.points] = gains(
                 one**2 @ weight,
                 (y * one) @ weight,
                 (t * one) @ weight,
@@ -161,7 +161,7 @@ class SharedCurves:
                 some = here[first : first + step]
                 solved = block.solved(self.flux[some], point)
                 one_y = solved.sum(axis=1)[:, None]
-                gain, _, _ = fitted(one.sum(), one_y, one_t, solved @ templates.T, norms)
+                gain, _ = gains(one.sum(), one_y, one_t, solved @ templates.T, norms)
                 best[some] = gain.argmax(axis=1)
         return self.setting.layout.events.take(best)
 

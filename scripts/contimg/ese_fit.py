@@ -200,9 +200,11 @@ def _without_outliers(curves: Curves, fits: Fits, outlier_fraction: float) -> No
         some = curves.replaced(rows, now.flux)
         dips = some.dips(now.events) if with_event else None
         residual, variance = some.left_out(now.point, dips)
+        there = variance > 0
+        variance = np.where(there, variance, 1.0)
         # Log density as an outlier, over that at what the others predict.
         cost = 0.5 * np.log(variance) + 0.5 * _LN_2PI + np.log(outlier_fraction)
-        worth = np.where(variance > 0, 0.5 * residual**2 / variance + cost, -np.inf)
+        worth = np.where(there, 0.5 * residual**2 / variance + cost, -np.inf)
         epoch = worth.argmax(axis=1)
         line = np.flatnonzero((worth.max(axis=1) > -_NEARLY) & (now.n_outliers < most[rows]))
         rows, now, epoch = rows[line], now.take(line), epoch[line]

@@ -14,6 +14,7 @@ from contimg.backgrounds import (
     Integers,
     correlation,
     fitted,
+    gains,
     log_posterior,
 )
 from contimg.ese_curves import predicted_by_others
@@ -130,7 +131,7 @@ class SeparateCurves:
         result = log_posterior(left, one_one, log_det, prior, n_epochs)
         if dips is not None:
             t_one, t_y, t_t = products[2]
-            result += fitted(one_one, one_y, t_one, t_y, t_t)[0]
+            result += gains(one_one, one_y, t_one, t_y, t_t)[0]
         return result
 
     def _noise(self, points: Integers | int, smooth: bool) -> Noise:
@@ -164,11 +165,11 @@ class SeparateCurves:
         for row, point in enumerate(points):
             layout = self._layout(row)
             base = self._whitened(row, point, self._constant_and_flux(row))
-            gains = [
+            found_gains = [
                 _fit_columns(base, self._whitened(row, point, dips.T))[0]
                 for _, dips in layout.dips()
             ]
-            found.append(layout.events.take([int(np.concatenate(gains).argmax())]))
+            found.append(layout.events.take([int(np.concatenate(found_gains).argmax())]))
         return joined(found)
 
     def fit(self, points: Integers, events: Events) -> tuple[Floats, Floats, Floats]:
