@@ -1,7 +1,12 @@
 """Find candidate extreme scattering events in light curves."""
 
-import logging
+import os
 from pathlib import Path
+
+# Before NumPy loads: sources are shared by processes, and one thread each repeats to the bit.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import logging
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,12 @@
 """Search light curves for extreme scattering events."""
 
-import logging
+import os
 from pathlib import Path
+
+# Before NumPy loads: sources are shared by processes, and one thread each repeats to the bit.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import logging
 
 from contimg.ese_candidates import searched_epochs
 from contimg.ese_search import search
