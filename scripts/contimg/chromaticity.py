@@ -10,9 +10,10 @@ of the gain is achromatic whatever its shape. Across a band of 14 % the depths o
 differ, but alpha changes by 30 %: spikes move and edges tilt. The baselines B_k are free too and
 take up the spectrum of the source.
 
-The lens is fitted to the common light curve (`contimg.lens_fit`): each shape i with a weight w_i.
-It then predicts the differences between subbands, d_i, in units of their errors and with all that
-c_j and B_k can take up taken off. With z the observed differences,
+Lenses are drawn with the probability that the common light curve gives them (`contimg.lens_fit`),
+w_i being the part of the draws that are lens i. It predicts the differences between subbands, d_i,
+in units of their errors and with all that c_j and B_k can take up taken off. With z the observed
+differences,
 
     ln BF = ln sum_i w_i exp((d_i z - d_i^2 / 2) / s^2),
 
@@ -20,7 +21,7 @@ s >= 1 being the factor by which subbands differ more than their errors say (sid
 the best of the models is taken off. How large ln BF is by chance follows from simulation: noise
 drawn from the residuals of whole epochs with random signs (so that what subbands share in an epoch
 stays shared), or Gaussian noise where there are few epochs; alone, and on top of lenses drawn by
-their weights. A dip is
+their weights and left out of the sum, for the true lens is not among those drawn. A dip is
 
     chromatic    when ln BF > 0, and at most 1 % of achromatic simulations reach it,
     achromatic   when ln BF < 0, and at most 1 % of the lenses stay below it, but more than 1 % of
@@ -32,7 +33,7 @@ pass for a weak lens. The lensed fraction is taken to be the same in all subband
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,16 +43,15 @@ from numpy.typing import NDArray
 from contimg.depth_spectrum import DepthSpectrum, depth_spectrum
 from contimg.epochs import Epochs, usable_epochs
 from contimg.lens import REFERENCE_HZ
-from contimg.lens_fit import LensFits, fit_lenses
-from contimg.subband_differences import Differences, LensTest, Transits, by_transit
+from contimg.lens_fit import draw_lenses
+from contimg.subband_differences import Differences, LensTest, by_transit
 
 Floats = NDArray[np.float64]
 
 _MIN_EPOCHS = 6
 _LEVEL = 0.01
 _N_SIMULATIONS = 2000
-# Lenses less probable than this, next to the best, are not simulated.
-_LEAST_LOG_WEIGHT = -9.0
+_N_LENSES = 400
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Chromaticity:
     achromatic_p : part of the achromatic simulations whose ln BF is as large.
     lens_p : part of the simulated lenses whose ln BF is as small.
     depths : of the subbands.
-    lens : strength, source size, impact and fraction of the most probable lens.
+    lens : strength (at 1.4 GHz), source size, impact and fraction of the lens that fits best in time and
+        frequency.
     """
 
     outcome: str = ""
@@ -168,50 +169,48 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
     transits = by_transit(subbands)
     if len(transits.mjd) < _MIN_EPOCHS:
         return Chromaticity("undecided")
-    band = float(np.exp(np.mean(np.log(transits.freq_hz)))) / REFERENCE_HZ
-    fits = fit_lenses(
-        transits.mjd, transits.common, transits.common_err, centre_mjd, fwhm_days, band
+    band_hz = float(np.exp(np.mean(np.log(transits.freq_hz))))
+    random = np.random.default_rng(seed)
+    lenses, weight = draw_lenses(
+        transits.mjd,
+        transits.common,
+        transits.common_err,
+        (centre_mjd, fwhm_days),
+        _N_LENSES,
+        random,
     )
-    log_weight = fits.log_weights()
-    kept = np.flatnonzero(log_weight > log_weight.max() + _LEAST_LOG_WEIGHT)
-    weight = np.exp(log_weight[kept] - np.logaddexp.reduce(log_weight[kept]))
     differences = Differences(transits)
-    predicted = np.stack([differences.of(lens_flux(fits, one, transits)) for one in kept])
-    lenses = predicted.reshape(len(kept), -1)
-    test = LensTest(weight, lenses, differences.degrees)
+    ratio = transits.freq_hz / band_hz
+    predicted = np.stack([differences.of(one.change(transits.mjd, ratio)) for one in lenses])
+    flat = predicted.reshape(len(lenses), -1)
+    test = LensTest(weight, flat, differences.degrees)
     observed = differences.of(transits.flux)
     log_bf, scale, best = test(observed.reshape(1, -1))
     left = observed - (predicted[best[0]] if best[0] >= 0 else 0.0)
-    random = np.random.default_rng(seed)
     noise = differences.simulated(left, scale[0], _N_SIMULATIONS, random)
     noise = noise.reshape(_N_SIMULATIONS, -1)
-    behind = lenses[random.choice(len(kept), _N_SIMULATIONS, p=weight)]
+    behind = random.choice(len(lenses), _N_SIMULATIONS, p=weight)
     achromatic_p = (1 + np.sum(test(noise)[0] >= log_bf[0])) / (1 + _N_SIMULATIONS)
-    lens_p = (1 + np.sum(test(noise + behind)[0] <= log_bf[0])) / (1 + _N_SIMULATIONS)
-    likely = int(kept[np.argmax(log_weight[kept])])
-    dip = fits.dips(likely, transits.mjd, band)[0]
+    behind_lens = test(noise + flat[behind], behind)[0]
+    lens_p = (1 + np.sum(behind_lens <= log_bf[0])) / (1 + _N_SIMULATIONS)
+    likely = lenses[max(best[0], 0)]
+    dip = -replace(likely, fraction=1.0, base=1.0).change(transits.mjd, np.ones(1))[0]
     return Chromaticity(
         outcome(log_bf[0], achromatic_p, lens_p),
         round(float(2 * log_bf[0]), 3),
-        round(float(weight @ np.sum(lenses**2, axis=1) / scale[0] ** 2), 3),
+        round(float(weight @ np.sum(flat**2, axis=1) / scale[0] ** 2), 3),
         float(achromatic_p),
         float(lens_p),
         depth_spectrum(
             transits.freq_hz, transits.flux, transits.error, dip / dip.max(), float(scale[0])
         ),
         {
-            "alpha": fits.shapes[likely].alpha,
-            "beta_s": fits.shapes[likely].beta_s,
-            "impact": fits.shapes[likely].impact,
-            "lensed_fraction": float(fits.fraction[likely]),
+            "alpha": likely.shape.alpha * (band_hz / REFERENCE_HZ) ** 2,
+            "beta_s": likely.shape.beta_s,
+            "impact": likely.shape.impact,
+            "lensed_fraction": likely.fraction,
         },
     )
-
-
-def lens_flux(fits: LensFits, number: int, transits: Transits) -> Floats:
-    """Return what a fitted lens changes in each subband, in the unit of `transits.flux`."""
-    dips = fits.dips(number, transits.mjd, transits.freq_hz / REFERENCE_HZ)
-    return np.asarray(-fits.base[number] * fits.fraction[number] * dips)
 
 
 def outcome(log_bf: float, achromatic_p: float, lens_p: float) -> str:

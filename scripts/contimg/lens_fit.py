@@ -1,11 +1,12 @@
-"""Which lenses fit a light curve: every shape of a grid with its best centre, width and fraction.
+"""Which lenses fit a light curve: draws from their probability, centre, width and fraction free.
 
 S(t) = B (1 - f dip((t - t0) / W)): B and f (0 <= f <= 1) by weighted least squares at each t0 and
-W of a grid, which is refined about its best point. A lens of strength alpha at
-`contimg.lens.REFERENCE_HZ` has the strength of the light curve's own frequency.
+W of a grid, which is refined about its best point. A coarse grid of shapes comes first, then
+shapes drawn from about the best of them. All are as likely beforehand, as are all t0 and ln W.
+Here alpha is the strength at the frequency of the light curve.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -26,98 +27,198 @@ Floats = NDArray[np.float64]
 ALPHAS = np.geomspace(0.3, 60.0, 28)
 BETAS = (0.1, 0.18, 0.32, 0.56, 1.0)
 IMPACTS = (np.nan, 0.0, 0.8, 1.5)
+# A shape of the grid stands for those about it: factors of alpha and beta_s, shifts of impact.
+_NEAR_ALPHA = ALPHAS[1] / ALPHAS[0]
+_NEAR = (
+    _NEAR_ALPHA ** np.array([-0.5, -0.25, 0.0, 0.25, 0.5]),
+    (0.75, 1.0, 1.33),
+    (-0.2, 0.0, 0.2),
+)
+_N_REFINED = 150
 _LEAST_DIP = 0.05
 # Widths and centres about the given ones: steps to a side, first half ranges, and by how much
 # each of the rounds narrows them.
-_STEPS, _LOG_WIDTH, _SHIFT, _ROUNDS, _NARROWER = 4, 0.5, 0.3, 4, 3.0
+_STEPS, _LOG_WIDTH, _SHIFT, _ROUNDS, _NARROWER = 4, 0.5, 0.3, 5, 3.0
 
 
 @dataclass(frozen=True)
-class LensFits:
-    """The best fit of each shape to one light curve.
+class Lens:
+    """A lens in front of a source.
 
     Attributes
     ----------
-    shapes : n of them.
-    centre_mjd, days_a_radius, fraction, base, chi2 : (n,); base in the unit of the light curve.
-    n_epochs : of the light curve.
+    shape : lens and source, alpha at the frequency of the light curve.
+    centre_mjd, days_a_radius : when it passed, and how fast.
+    fraction : of the flux that is lensed.
+    base : unlensed flux, in the unit of the light curve.
     """
 
-    shapes: tuple[LensShape, ...]
-    centre_mjd: Floats
-    days_a_radius: Floats
+    shape: LensShape
+    centre_mjd: float
+    days_a_radius: float
+    fraction: float
+    base: float
+
+    def change(self, mjd: Floats, freq_ratio: Floats) -> Floats:
+        """Return lensed less unlensed flux at times (Nepochs,) and frequencies (n,).
+
+        freq_ratio : of each frequency to that of the light curve which was fitted.
+        """
+        u = (mjd - self.centre_mjd) / self.days_a_radius
+        seen = np.stack([magnification(u, self.shape, one) for one in freq_ratio.tolist()])
+        return np.asarray(self.base * self.fraction * (seen - 1))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Fits of one shape on a grid of centres and widths; all (n,) but the template."""
+
+    template: LensTemplate
+    centre: Floats
+    width: Floats
     fraction: Floats
     base: Floats
     chi2: Floats
-    n_epochs: int
 
-    def log_weights(self) -> Floats:
-        """Return ln of the probability of each shape, all being as likely beforehand.
-
-        Where even the best fits worse than its errors allow (the source varies for itself, or no
-        shape is quite right), the errors are scaled until it fits.
-        """
-        degrees = max(self.n_epochs - 5, 1)
-        scale = max(1.0, float(self.chi2.min()) / degrees)
-        log_weight = -0.5 * (self.chi2 - self.chi2.min()) / scale
-        return np.asarray(log_weight - np.log(np.exp(log_weight).sum()))
-
-    def dips(self, number: int, mjd: Floats, freq_ratio: Floats | float) -> Floats:
-        """Return the dip of the lensed part of a shape at times (Nepochs,) and frequencies (n,)."""
-        u = (mjd - self.centre_mjd[number]) / self.days_a_radius[number]
-        ratios = np.atleast_1d(freq_ratio)
-        return np.stack([1 - magnification(u, self.shapes[number], one) for one in ratios])
+    def lens(self, number: int) -> Lens:
+        days = float(self.width[number]) / self.template.fwhm_radii
+        return Lens(
+            self.template.shape,
+            float(self.centre[number]),
+            days,
+            float(self.fraction[number]),
+            float(self.base[number]),
+        )
 
 
-def fit_lenses(
+@dataclass(frozen=True)
+class _Curve:
+    mjd: Floats
+    flux: Floats
+    weight: Floats
+
+
+def draw_lenses(
     mjd: Floats,
     flux: Floats,
     error: Floats,
-    centre_mjd: float,
-    fwhm_days: float,
-    freq_ratio: float = 1.0,
-) -> LensFits:
-    """Fit each shape of the grid to a light curve, near a dip that was found.
+    dip: tuple[float, float],
+    count: int,
+    random: np.random.Generator,
+) -> tuple[list[Lens], Floats]:
+    """Draw lenses as probable as a light curve makes them.
+
+    Where even the best fits worse than the errors allow (the source varies for itself, or no
+    shape is quite right), the errors are scaled until it fits.
 
     Parameters
     ----------
     mjd, flux, error : (Nepochs,).
-    centre_mjd, fwhm_days : of the dip.
-    freq_ratio : of the light curve's frequency to the reference of alpha.
+    dip : centre (MJD) and width (days) of the dip that was found.
+    count : of draws.
+
+    Returns
+    -------
+    lenses, weights : those drawn, the most probable first, and the part of the draws of each.
     """
-    templates = _templates(round(freq_ratio, 6))
-    weight = error**-2.0
-    fits = [_fit_shape(mjd, flux, weight, one, centre_mjd, fwhm_days) for one in templates]
-    centre, width, fraction, base, chi2 = np.array(fits).T
-    days = width / np.array([one.fwhm_radii for one in templates])
-    shapes = tuple(one.shape for one in templates)
-    return LensFits(shapes, centre, days, fraction, base, chi2, len(mjd))
+    curve = _Curve(mjd, flux, error**-2.0)
+    coarse = [_fit_shape(curve, one, *dip, _ROUNDS - 1) for one in _templates()]
+    best = np.array([one.chi2.min() for one in coarse])
+    scale = max(1.0, float(best.min()) / max(len(mjd) - 5, 1))
+    # Shapes between those of the grid may fit far better than they: the choice is a wide one.
+    chance = np.exp(-0.5 * (best - best.min()) / (4 * scale))
+    fits = []
+    for shape, parent in _refined(coarse, chance / chance.sum(), random).items():
+        at = int(np.argmin(coarse[parent].chi2))
+        start = (float(coarse[parent].centre[at]), float(coarse[parent].width[at]))
+        template = _template(shape)
+        fits.append(
+            _spread(curve, template, _fit_shape(curve, template, *start, _ROUNDS, 1), scale)
+        )
+    chi2 = np.concatenate([one.chi2 for one, _ in fits])
+    cell = np.concatenate([np.full(len(one.chi2), area) for one, area in fits])
+    scale = max(1.0, float(chi2.min()) / max(len(mjd) - 5, 1))
+    chance = cell * np.exp(-0.5 * (chi2 - chi2.min()) / scale)
+    drawn, times = np.unique(
+        random.choice(len(chance), count, p=chance / chance.sum()), return_counts=True
+    )
+    order = np.argsort(-chance[drawn], kind="stable")
+    starts = np.cumsum([0] + [len(one.chi2) for one, _ in fits])
+    lenses = []
+    for number in drawn[order].tolist():
+        fit = int(np.searchsorted(starts, number, side="right")) - 1
+        lenses.append(fits[fit][0].lens(number - int(starts[fit])))
+    return lenses, times[order] / count
 
 
-@lru_cache(maxsize=2)
-def _templates(freq_ratio: float) -> tuple[LensTemplate, ...]:
-    """Return the shapes of the grid that dip on the axis, as they are at a frequency."""
+def _refined(
+    coarse: list[_Grid], chance: Floats, random: np.random.Generator
+) -> dict[LensShape, int]:
+    """Draw shapes from about those of the grid; return them with the number of their parent."""
+    found: dict[LensShape, int] = {}
+    for parent in random.choice(len(coarse), _N_REFINED, p=chance):
+        shape = coarse[parent].template.shape
+        alpha, beta_s, shift = (float(random.choice(one)) for one in _NEAR)
+        impact = shape.impact if np.isnan(shape.impact) else abs(shape.impact + shift)
+        near = replace(
+            shape, alpha=shape.alpha * alpha, beta_s=shape.beta_s * beta_s, impact=impact
+        )
+        if not _dips(near):
+            near = shape
+        found.setdefault(near, int(parent))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _templates() -> tuple[LensTemplate, ...]:
+    """Return the shapes of the grid that dip on the axis."""
     found = []
     for alpha, beta_s, impact in product(ALPHAS.tolist(), BETAS, IMPACTS):
         shape = LensShape(name_of(round(alpha, 2), beta_s, impact), alpha, beta_s, impact)
-        if 1 - magnification(np.zeros(1), shape, freq_ratio)[0] >= _LEAST_DIP:
-            found.append(make_template(shape, freq_ratio))
+        if _dips(shape):
+            found.append(make_template(shape))
     return tuple(found)
 
 
+def _dips(shape: LensShape) -> bool:
+    return bool(1 - magnification(np.zeros(1), shape)[0] >= _LEAST_DIP)
+
+
+@lru_cache(maxsize=2048)
+def _template(shape: LensShape) -> LensTemplate:
+    return make_template(shape)
+
+
 def _fit_shape(
-    mjd: Floats, flux: Floats, weight: Floats, template: LensTemplate, centre: float, width: float
-) -> tuple[float, float, float, float, float]:
-    """Return centre, width, lensed fraction, base and chi-squared of the best fit."""
+    curve: _Curve, template: LensTemplate, centre: float, width: float, rounds: int, first: int = 0
+) -> _Grid:
+    """Return the last grid of centres and widths, about the best."""
+    for narrowing in _NARROWER ** -np.arange(first, rounds, dtype=float):
+        grid = _grid(curve, template, centre, width, narrowing)
+        best = int(np.argmin(grid.chi2))
+        centre, width = float(grid.centre[best]), float(grid.width[best])
+    return grid
+
+
+def _spread(curve: _Curve, template: LensTemplate, fit: _Grid, scale: float) -> tuple[_Grid, float]:
+    """Return a grid as wide as centre and width are uncertain, and the size of its cells."""
+    best = int(np.argmin(fit.chi2))
+    narrowing = _NARROWER ** -(_ROUNDS - 1.0)
+    while narrowing < 1 and np.mean(fit.chi2 - fit.chi2.min() < 4 * scale) > 0.4:
+        narrowing *= _NARROWER
+        fit = _grid(curve, template, float(fit.centre[best]), float(fit.width[best]), narrowing)
+        best = int(np.argmin(fit.chi2))
+    return fit, narrowing**2
+
+
+def _grid(
+    curve: _Curve, template: LensTemplate, centre: float, width: float, narrowing: float
+) -> _Grid:
     step = np.arange(-_STEPS, _STEPS + 1) / _STEPS
-    for narrowing in _NARROWER ** -np.arange(_ROUNDS):
-        centres = np.repeat(centre + _SHIFT * narrowing * width * step, len(step))
-        widths = np.tile(width * np.exp(_LOG_WIDTH * narrowing * step), len(step))
-        dips = dips_at(template, (mjd - centres[:, None]) / widths[:, None])
-        fraction, base, chi2 = _fit_flux(dips, flux, weight)
-        best = int(np.argmin(chi2))
-        centre, width = float(centres[best]), float(widths[best])
-    return centre, width, float(fraction[best]), float(base[best]), float(chi2[best])
+    centres = np.repeat(centre + _SHIFT * narrowing * width * step, len(step))
+    widths = np.tile(width * np.exp(_LOG_WIDTH * narrowing * step), len(step))
+    dips = dips_at(template, (curve.mjd - centres[:, None]) / widths[:, None])
+    return _Grid(template, centres, widths, *_fit_flux(dips, curve.flux, curve.weight))
 
 
 def _fit_flux(dips: Floats, flux: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:

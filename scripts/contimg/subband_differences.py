@@ -67,9 +67,12 @@ def by_transit(subbands: Epochs) -> Transits:
     seen = np.isfinite(flux).sum(axis=0) >= 2
     mjd, flux, error = mjd[:, seen], flux[:, seen], error[:, seen]
     freq_hz = subbands.sources["freq_hz"].to_numpy(dtype=float)[bright]
+    nothing = Transits(np.empty(0), freq_hz, flux[:, :0], error[:, :0], np.empty(0), np.empty(0))
     if not seen.any():
-        return Transits(np.empty(0), freq_hz, flux, error, np.empty(0), np.empty(0))
+        return nothing
     base, common, common_err = _baselines(flux, error)
+    if not (np.isfinite(base) & (base > 0)).all():
+        return nothing
     base = base[:, None]
     return Transits(np.nanmean(mjd, axis=0), freq_hz, flux / base, error / base, common, common_err)
 
@@ -83,7 +86,8 @@ def _baselines(flux: Floats, error: Floats) -> tuple[Floats, Floats, Floats]:
         common = (weight * value * base[:, None]).sum(0) / (weight * base[:, None] ** 2).sum(0)
         base = (weight * value * common).sum(1) / (weight * common**2).sum(1)
     middle = float(np.median(common))
-    base, common = base * middle, common / middle
+    with np.errstate(divide="ignore"):
+        base, common = base * middle, common / middle
     return base, common, (weight * base[:, None] ** 2).sum(0) ** -0.5
 
 
@@ -166,20 +170,29 @@ class LensTest:
         self._half = 0.5 * (predicted**2).sum(axis=1)
         self._degrees = degrees
 
-    def __call__(self, seen: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    def __call__(
+        self, seen: Floats, without: NDArray[np.int64] | None = None
+    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
         """Return ln of the Bayes factor, scale of the errors, and the best lens.
 
         Parameters
         ----------
         seen : (m, M) differences.
+        without : (m,) a lens that is left out.
 
         Returns
         -------
         log_bf, scale, best : (m,); best is -1 where no lens is better than none.
         """
         gain = seen @ self._predicted.T - self._half
+        log_weight = np.broadcast_to(self._log_weight, gain.shape)
+        if without is not None and gain.shape[1] > 1:
+            rows = np.arange(len(gain))
+            gain[rows, without] = -np.inf
+            rest = np.log1p(-np.exp(self._log_weight[without]))
+            log_weight = log_weight - rest[:, None]
         best = np.where(gain.max(axis=1) > 0, gain.argmax(axis=1), -1)
         chi2 = (seen**2).sum(axis=1) - 2 * np.maximum(gain.max(axis=1), 0.0)
         variance = np.maximum(1.0, chi2 / self._degrees)
-        log_bf = np.logaddexp.reduce(self._log_weight + gain / variance[:, None], axis=1)
+        log_bf = np.logaddexp.reduce(log_weight + gain / variance[:, None], axis=1)
         return log_bf, np.sqrt(variance), best

@@ -29,7 +29,7 @@ BETA_S = 0.3
 DEPTHS = (0.2, 0.4)
 FWHM_DAYS = (20.0, 60.0, 120.0)
 OUTCOMES = ("chromatic", "undecided", "achromatic")
-NULLS = ("gaussian", "eclipse", "slow fall", "none", "errors too small", "tilts")
+NULLS = ("gaussian", "eclipse", "slow fall", "none", "errors too small", "tilts", "12 epochs")
 
 
 @cache
@@ -63,7 +63,7 @@ def event(case):
         "fraction": min(depth / deepest, 1.0),
     }
     flux = fluxes(MJD, band(n_subbands), lens, chromatic) * shared(random, 0.02, 50.0)
-    found = judged(flux, error, lens["centre_mjd"], fwhm, random)
+    found = judged(MJD, flux, error, lens["centre_mjd"], fwhm, random)
     truth = "lens" if chromatic else "achromatic"
     return (n_subbands, error, alpha, depth, fwhm, truth, *found)
 
@@ -84,12 +84,17 @@ def null(case):
     if kind == "tilts":  # an error of the spectral index an epoch, of the size of the noise
         flux = flux * (1 + 20 * error * np.log(ratio) * random.standard_normal(len(MJD)))
     told = error / 2 if kind == "errors too small" else error
-    return (kind, n_subbands, error, *judged(flux, error, MJD[x < 0].max(), fwhm, random, told))
+    centre = MJD[x < 0].max()
+    mjd = MJD
+    if kind == "12 epochs":
+        weekly = slice(np.searchsorted(MJD, centre) - 42, None, 7)
+        mjd, flux = MJD[weekly][:12], flux[:, weekly][:, :12]
+    return (kind, n_subbands, error, *judged(mjd, flux, error, centre, fwhm, random, told))
 
 
-def judged(flux, error, centre, fwhm, random, told=None):
+def judged(mjd, flux, error, centre, fwhm, random, told=None):
     n_subbands = len(flux)
-    table = curves(MJD, band(n_subbands), flux, error * np.sqrt(n_subbands), random)
+    table = curves(mjd, band(n_subbands), flux, error * np.sqrt(n_subbands), random)
     table["flux_err_jy"] *= (told or error) / error
     # The whole band gives centre and width with an error.
     centre, fwhm = centre + 0.1 * fwhm * random.uniform(-1, 1), fwhm * random.uniform(0.8, 1.25)
