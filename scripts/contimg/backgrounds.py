@@ -2,13 +2,15 @@
 
 A light curve over its baseline is y(t) = b (1 + n(t)) + noise. n has the covariance m^2 k(dt):
 
-    drw      k = exp(-dt / tau)                            damped random walk
-    smooth   k = (1 + r) exp(-r), r = sqrt(3) dt / tau     Matern 3/2: once differentiable
+    drw      k = exp(-dt / tau)                                  damped random walk
+    smooth   k = (1 + r + r^2/3) exp(-r), r = sqrt(5) dt / tau   Matern 5/2
     white    m = 0
 
-and the noise is independent, of variance sigma_i^2 + j^2: the errors, and a jitter j. m and j are
-fractions of the baseline. The likelihood is Gaussian, with b marginalised by a flat prior
-(restricted likelihood). m and j have exponential priors, tau a log-uniform one. All are on a grid.
+Matern 5/2 stands between a squared exponential, whose waves a search with a rougher kernel takes
+for events, and rougher kernels. The noise is independent, of variance sigma_i^2 + j^2: the errors,
+and a jitter j. m and j are fractions of the baseline. The likelihood is Gaussian, with b
+marginalised by a flat prior (restricted likelihood). m and j have exponential priors, tau a
+log-uniform one. All are on a grid.
 """
 
 from dataclasses import dataclass
@@ -129,8 +131,8 @@ def correlation(kernel: str, timescale_days: float, days: Floats) -> Floats:
         return np.zeros_like(days)
     if kernel == DRW:
         return np.exp(-np.abs(days) / timescale_days)
-    ratio = np.sqrt(3) * np.abs(days) / timescale_days
-    return (1 + ratio) * np.exp(-ratio)
+    ratio = np.sqrt(5) * np.abs(days) / timescale_days
+    return (1 + ratio + ratio**2 / 3) * np.exp(-ratio)
 
 
 def log_posterior(

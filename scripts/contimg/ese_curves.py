@@ -32,7 +32,7 @@ class Setting:
     """
 
     def __init__(self, days: Floats, error: Floats, grid: Grid, placement: Placement) -> None:
-        self.days, self.grid, self.placement = days, grid, placement
+        self.days, self.error, self.grid, self.placement = days, error, grid, placement
         self.covariances = SharedCovariances(days, error, grid)
         self._norms: dict[int, Floats] = {}
         self._diagonals: dict[int, Floats] = {}
@@ -77,6 +77,11 @@ class SharedCurves:
     def searchable(self) -> NDArray[np.bool_]:
         """Whether there is a template that is admissible, (S,)."""
         return np.full(len(self.flux), len(self.setting.layout.events.shape) > 0)
+
+    @property
+    def error(self) -> Floats:
+        """Errors as fractions of the baseline, (S, N)."""
+        return np.broadcast_to(self.setting.error, self.flux.shape)
 
     @property
     def grid(self) -> Grid:

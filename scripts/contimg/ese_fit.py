@@ -11,12 +11,16 @@ none. The search:
 
 1. Without an event, over the whole grid; outliers one by one.
 2. Coarse templates under three backgrounds, the best of each kernel without an event. (Without one
-   in the model an event is taken for modulation; not so under the white one.) What is found is
-   tried under all backgrounds, and the coarse templates once more under the best of them.
-3. All shapes of the lens bank around the best template, then finer widths and centres; again all
-   backgrounds; outliers one by one.
+   in the model an event is taken for modulation; not so under the white one.) Under the white one
+   also all shapes of the lens bank, and finer ones, around the best. What is found is tried under
+   all backgrounds.
+3. Coarse templates once more under the best of them, then all shapes around what is best now; again
+   all backgrounds; outliers one by one.
+4. Where an epoch stands out from its neighbours: 2 and 3 without it, to find the event that it
+   hides, which then is fitted to the light curve as it is, outliers one by one.
 """
 
+import warnings
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -26,7 +30,7 @@ from numpy.typing import NDArray
 from contimg.backgrounds import Floats, Integers
 from contimg.ese_curves import SharedCurves
 from contimg.ese_separate import SeparateCurves
-from contimg.ese_templates import Events, coarse_bank, whole_bank
+from contimg.ese_templates import Events, alike, bank_numbers
 
 Curves = SharedCurves | SeparateCurves
 
@@ -38,6 +42,7 @@ _EPOCHS_AN_OUTLIER = 20
 _MAX_OUTLIERS = 10
 # Centres (in widths) and widths (factors) that are tried around the best template.
 _NEAR_CENTRES = np.array([-1 / 18, 0, 1 / 18])
+_NEAR_WIDTHS = np.array([0.9, 1.0, 1.1])
 _FINE_CENTRES = np.array([-1 / 36, 0, 1 / 36])
 _FINE_WIDTHS = np.array([0.84, 0.92, 1.0, 1.08, 1.16])
 
@@ -105,6 +110,16 @@ def fit_both(curves: Curves, outlier_fraction: float) -> tuple[Fits, Fits]:
         better = again.best > event.best[rows]
         event.put(rows[better], again, better)
     _without_outliers(curves, event, outlier_fraction)
+    smooth = without_spikes(curves.flux, curves.error)
+    rows = np.flatnonzero((smooth != curves.flux).any(axis=1))
+    if len(rows):
+        some = curves.replaced(rows, curves.flux[rows])
+        proposed, again = _start(some), _start(some)
+        _with_event(some.replaced(np.arange(len(rows)), smooth[rows]), proposed)
+        _try(some, again, proposed.events)
+        _without_outliers(some, again, outlier_fraction)
+        better = again.best > event.best[rows]
+        event.put(rows[better], again, better)
     # What is bad if there is an event may be bad without one too.
     rows = np.flatnonzero(event.n_outliers > 0)
     if len(rows):
@@ -114,6 +129,29 @@ def fit_both(curves: Curves, outlier_fraction: float) -> tuple[Fits, Fits]:
         better = _keep_best(again, best + again.correction, point)
         null.put(rows[better], again, better)
     return null, event
+
+
+def without_spikes(flux: Floats, error: Floats) -> Floats:
+    """Return light curves in which single epochs that stand out are as their neighbours are.
+
+    An epoch stands out by five times its error, and five times what is usual in its light curve,
+    from the median of the two before and the two after it.
+
+    Parameters
+    ----------
+    flux, error : (S, N), error infinite where there is no epoch, all of these at the end.
+    """
+    there = np.pad(np.where(np.isfinite(error), flux, np.nan), ((0, 0), (2, 2)), "edge")
+    there[:, :2] = there[:, -2:] = np.nan
+    n_epochs = flux.shape[1]
+    around = np.stack([there[:, at : at + n_epochs] for at in (0, 1, 3, 4)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # medians of nothing
+        middle = np.nanmedian(around, axis=0)
+        off = np.abs(flux - middle)
+        usual = 1.4826 * np.nanmedian(np.where(np.isfinite(error), off, np.nan), axis=1)
+    spike = off > 5 * np.maximum(error, usual[:, None])
+    return np.where(spike, middle, flux)
 
 
 def _start(curves: Curves) -> Fits:
@@ -139,13 +177,12 @@ def _keep_best(fits: Fits, best: Floats, point: Integers) -> NDArray[np.bool_]:
 
 def _with_event(curves: Curves, fits: Fits) -> None:
     """Find the best events of light curves that are those of `fits`."""
-    for points in curves.starts.T:
+    white, drw, smooth = curves.starts.T
+    _try(curves, fits, _nearest(curves, white, curves.scan(white)))
+    for points in (drw, smooth):
         _try(curves, fits, curves.scan(points))
     _try(curves, fits, curves.scan(fits.point))
-    lenses = np.arange(len(coarse_bank()), len(whole_bank()))
-    near = _nearest(curves, fits.point, fits.events, lenses, _NEAR_CENTRES, np.ones(1))
-    near = _nearest(curves, fits.point, near, None, _FINE_CENTRES, _FINE_WIDTHS)
-    _try(curves, fits, near)
+    _try(curves, fits, _nearest(curves, fits.point, fits.events))
 
 
 def _try(curves: Curves, fits: Fits, events: Events) -> None:
@@ -157,33 +194,45 @@ def _try(curves: Curves, fits: Fits, events: Events) -> None:
     fits.fwhm_days[better] = events.fwhm_days[better]
 
 
-def _nearest(
+def _nearest(curves: Curves, points: Integers, events: Events) -> Events:
+    """Return the best lenses around events, each under one background.
+
+    First all lenses of the bank at about the same time and width, then lenses like the best of
+    these, then finer widths and times.
+    """
+    bank = np.tile(bank_numbers(), (len(points), 1))
+    events = _best_around(curves, points, events, bank, _NEAR_CENTRES, np.ones(1))
+    like = alike()[events.shape]
+    events = _best_around(curves, points, events, like, np.zeros(1), _NEAR_WIDTHS)
+    own = events.shape[:, None]
+    return _best_around(curves, points, events, own, _FINE_CENTRES, _FINE_WIDTHS)
+
+
+def _best_around(
     curves: Curves,
     points: Integers,
     events: Events,
-    shapes: Integers | None,
+    shapes: Integers,
     shifts: Floats,
     factors: Floats,
 ) -> Events:
-    """Return the best of the events around others, each under its background.
+    """Return the best of the admissible events of some shapes, centres and widths.
 
     Parameters
     ----------
-    shapes : numbers in the bank; None: the event's own.
+    shapes : (S, n) numbers in the bank.
     shifts : of the centre, in widths.
     factors : of the width.
     """
     count = len(points)
-    shape = events.shape[:, None] if shapes is None else np.tile(shapes, (count, 1))
-    size = (count, shape.shape[1], len(shifts), len(factors))
-    widest = curves.placement.max_fwhm_days
-    width = events.fwhm_days[:, None]
-    factor = np.clip(width * factors, curves.placement.min_fwhm_days, widest)
-    centre = events.centre_days[:, None] + width * shifts
+    size = (count, shapes.shape[1], len(shifts), len(factors))
+    narrowest, widest = curves.placement.min_fwhm_days, curves.placement.max_fwhm_days
+    width = np.clip(events.fwhm_days[:, None] * factors, narrowest, widest)
+    centre = events.centre_days[:, None] + events.fwhm_days[:, None] * shifts
     around = Events(
-        np.broadcast_to(shape[:, :, None, None], size).reshape(count, -1),
+        np.broadcast_to(shapes[:, :, None, None], size).reshape(count, -1),
         np.broadcast_to(centre[:, None, :, None], size).reshape(count, -1),
-        np.broadcast_to(factor[:, None, None, :], size).reshape(count, -1),
+        np.broadcast_to(width[:, None, None, :], size).reshape(count, -1),
     )
     gain = curves.fit(points, around)[0]
     gain = np.where(curves.admissible(around), gain, -1.0)

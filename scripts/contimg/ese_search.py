@@ -203,7 +203,8 @@ def _alike(
         return
     if shared:
         baseline = np.full(len(flux), np.median(baseline[rows]))
-    grids = [make_grid(float(one), settings.backgrounds) for one in (typical / baseline)[rows]]
+    relative = typical[rows] / baseline[rows]
+    grids = [make_grid(float(one), settings.backgrounds) for one in relative]
     kinds = np.array([id(grid) for grid in grids])
     for first in np.sort(np.unique(kinds, return_index=True)[1]):
         some = rows[kinds == kinds[first]]
@@ -249,8 +250,24 @@ def weighted_medians(flux: Floats, error: Floats) -> Floats:
     """Return the (S,) medians of light curves, weighted by 1 / error^2."""
     order = np.argsort(flux, axis=1, kind="stable")
     weight = np.cumsum(np.take_along_axis(error**-2.0, order, axis=1), axis=1)
-    middle = (weight >= weight[:, -1:] / 2).argmax(axis=1)
+    middle = (weight >= weight[:, -1:] * (0.5 - 1e-9)).argmax(axis=1)
     return np.take_along_axis(flux, order, axis=1)[np.arange(len(flux)), middle]
+
+
+def least_squares(flux: Floats, error: Floats, dips: Floats) -> tuple[Floats, Floats]:
+    """Fit y = b (1 - f t) to (S, N) light curves against white noise; b and f, (S,) each.
+
+    A background that is correlated would take a part of an event whose lens is not in the bank,
+    and leave it too shallow. f is cut to 0..1.
+    """
+    weight = error**-2.0
+    w, wt, wtt = weight.sum(1), (weight * dips).sum(1), (weight * dips**2).sum(1)
+    wy, wty = (weight * flux).sum(1), (weight * dips * flux).sum(1)
+    determinant = w * wtt - wt**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = (wt * wy - w * wty) / determinant
+        baseline = (wtt * wy - wt * wty) / determinant
+        return baseline, np.clip(slope / baseline, 0.0, 1.0)
 
 
 def _settings(options: Mapping[str, Any] | SearchOptions | None) -> SearchOptions:
@@ -283,8 +300,9 @@ def _table_of(
 ) -> pd.DataFrame:
     """Return what was found of light curves that have an admissible template."""
     every = np.arange(len(event.best))
-    one_each = event.events.take((slice(None), None))
-    _, baseline, fraction = curves.replaced(every, event.flux).fit(event.point, one_each)
+    spread = np.hypot(curves.grid.modulation, curves.grid.jitter)[event.point]
+    error = np.hypot(curves.error, spread[:, None])
+    baseline, fraction = least_squares(event.flux, error, curves.dips(event.events))
     in_dip, before, after = curves.counts(event.events)
     lenses = [whole_bank()[number] for number in event.shape]
     wings = [
@@ -299,14 +317,14 @@ def _table_of(
         "alpha": [lens.shape.alpha for lens in lenses],
         "beta_s": [lens.shape.beta_s for lens in lenses],
         "impact": [lens.shape.impact for lens in lenses],
-        "lensed_fraction": fraction[:, 0],
-        "depth": fraction[:, 0] * np.array([lens.dip.max() for lens in lenses]),
+        "lensed_fraction": fraction,
+        "depth": fraction * np.array([lens.dip.max() for lens in lenses]),
         "centre_mjd": event.centre_days,
         "fwhm_days": event.fwhm_days,
         "n_epochs_in_dip": in_dip,
         "wings": wings,
         "incomplete": [wing != "both" for wing in wings],
-        "baseline_jy": baseline[:, 0],
+        "baseline_jy": baseline,
         **_background_of(curves.grid, event, ""),
         "null_baseline_jy": curves.replaced(every, null.flux).baselines(null.point),
         **_background_of(curves.grid, null, "null_"),

@@ -3,13 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contimg.backgrounds import Floats, Integers
-from contimg.lens import LensShape, LensTemplate, dips_at, make_template, name_of, template_bank
+from contimg.lens import (
+    LensShape,
+    LensTemplate,
+    dips_at,
+    magnification,
+    make_template,
+    name_of,
+    template_bank,
+)
 
 # Epochs within this of the centre are in the dip; those from WING to WING + 1 are a wing of it.
 _DIP, _WING = 0.5, 0.75
@@ -195,5 +204,49 @@ def coarse_bank() -> tuple[LensTemplate, ...]:
 
 @lru_cache(maxsize=1)
 def whole_bank() -> tuple[LensTemplate, ...]:
-    """Return the shapes that an event can have: the coarse ones, then the lens bank."""
-    return coarse_bank() + template_bank()
+    """Return the shapes that an event can have: coarse ones, the lens bank, and those between."""
+    return coarse_bank() + template_bank() + _between()
+
+
+def bank_numbers() -> Integers:
+    """Return the numbers of the lens bank in `whole_bank`."""
+    return len(coarse_bank()) + np.arange(len(template_bank()))
+
+
+# Lenses between those of the bank.
+_ALPHAS = (0.6, 1.0, 1.7, 3.0, 5.0, 9.0, 16.0, 30.0)
+_BETAS = (0.15, 0.35, 0.8)
+_IMPACTS = (np.nan, 0.3, 0.9, 1.4)
+_MIN_DIP = 0.3
+_N_ALIKE = 12
+
+
+@lru_cache(maxsize=1)
+def _between() -> tuple[LensTemplate, ...]:
+    templates = []
+    for alpha, beta_s, impact in product(_ALPHAS, _BETAS, _IMPACTS):
+        shape = LensShape(name_of(alpha, beta_s, impact), alpha, beta_s, impact)
+        if 1 - float(magnification(np.zeros(1), shape)[0]) >= _MIN_DIP:
+            templates.append(make_template(shape))
+    return tuple(templates)
+
+
+@lru_cache(maxsize=1)
+def alike() -> Integers:
+    """Return the numbers of the shapes that are most like each shape of `whole_bank`, (n, 12).
+
+    A factor of two in strength counts as much as one of 2.3 in the source's width, half a radius
+    in the impact parameter, and half as much as being another kind of lens. Each is its own first.
+    """
+    shapes = [one.shape for one in whole_bank()]
+    sheet = np.array([np.isnan(one.impact) for one in shapes], dtype=float)
+    places = np.stack(
+        [
+            np.log2([one.alpha for one in shapes]),
+            np.log([one.beta_s for one in shapes]) / np.log(2.3),
+            2 * np.nan_to_num([one.impact for one in shapes]),
+            2 * sheet,
+        ]
+    )
+    distance = np.sum((places[:, :, None] - places[:, None]) ** 2, axis=0)
+    return np.argsort(distance, axis=1, kind="stable")[:, :_N_ALIKE]
