@@ -178,7 +178,7 @@ def gains(
     mean_t = one_t / one_one
     norm = t_t - mean_t * one_t
     cross = mean_t * one_y - t_y
-    good = (cross > 0) & (norm > 1e-6 * t_t)
+    good = (cross > 0) & (norm > 1e-6 * t_t) & (t_t > 0)
     # f <= 1 is cross / norm <= b.
     good &= cross <= (one_y * norm + cross * one_t) / one_one
     slope = cross / np.where(good, norm, 1.0)

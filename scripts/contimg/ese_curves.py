@@ -79,6 +79,11 @@ class SharedCurves:
         return np.full(len(self.flux), len(self.setting.layout.events.shape) > 0)
 
     @property
+    def days(self) -> Floats:
+        """Times, (S, N)."""
+        return np.broadcast_to(self.setting.days, self.flux.shape)
+
+    @property
     def error(self) -> Floats:
         """Errors as fractions of the baseline, (S, N)."""
         return np.broadcast_to(self.setting.error, self.flux.shape)

@@ -18,6 +18,8 @@ none. The search:
    all backgrounds; outliers one by one.
 4. Where an epoch stands out from its neighbours: 2 and 3 without it, to find the event that it
    hides, which then is fitted to the light curve as it is, outliers one by one.
+
+What brightens before or after the event, a caustic, is also tried alone: a flare is no event.
 """
 
 import warnings
@@ -40,6 +42,8 @@ _NEARLY = 2.5
 # One epoch in this many may be an outlier, and one at least.
 _EPOCHS_AN_OUTLIER = 20
 _MAX_OUTLIERS = 10
+# Brightening is tried up to so many times that of a source that is lensed wholly.
+_SPIKES = 10.0
 # Centres (in widths) and widths (factors) that are tried around the best template.
 _NEAR_CENTRES = np.array([-1 / 18, 0, 1 / 18])
 _NEAR_WIDTHS = np.array([0.9, 1.0, 1.1])
@@ -84,7 +88,7 @@ class Fits:
         return Fits(**{one.name: getattr(self, one.name)[rows].copy() for one in fields(self)})
 
 
-def fit_both(curves: Curves, outlier_fraction: float) -> tuple[Fits, Fits]:
+def fit_all(curves: Curves, outlier_fraction: float) -> tuple[Fits, Fits, Floats]:
     """Fit backgrounds to light curves, without an event and with one.
 
     Parameters
@@ -94,8 +98,8 @@ def fit_both(curves: Curves, outlier_fraction: float) -> tuple[Fits, Fits]:
 
     Returns
     -------
-    null, event : `event.best - null.best` is the log likelihood ratio, each at its best
-        background, priors included; not below 0 but for rounding.
+    null, event : the best backgrounds, and the best with an event.
+    brightening : (S,) best log posterior with one spike of the event alone.
     """
     null = _start(curves)
     _keep_best(null, *curves.best())
@@ -128,7 +132,21 @@ def fit_both(curves: Curves, outlier_fraction: float) -> tuple[Fits, Fits]:
         best, point = curves.replaced(rows, again.flux).best()
         better = _keep_best(again, best + again.correction, point)
         null.put(rows[better], again, better)
-    return null, event
+    return null, event, _brightening(curves, event)
+
+
+def _brightening(curves: Curves, event: Fits) -> Floats:
+    """Return the best log posterior with the spike before or after the event's centre alone.
+
+    The spike has any height. A flare is as well explained by it as by the whole event. (Spikes on
+    both sides are a sign of a lens.)
+    """
+    some = curves.replaced(np.arange(len(event.best)), event.flux)
+    spikes = _SPIKES * np.minimum(some.dips(event.events), 0.0)
+    late = curves.days >= event.centre_days[:, None]
+    before, _ = some.best(np.where(late, 0.0, spikes))
+    after, _ = some.best(np.where(late, spikes, 0.0))
+    return np.maximum(before, after) + event.correction
 
 
 def without_spikes(flux: Floats, error: Floats) -> Floats:

@@ -2,8 +2,10 @@
 
 The statistic `ese_llr` is the logarithm of a likelihood ratio: the best lens over the best
 correlated background, against the best background alone (`contimg.ese_fit`). Both are maxima over
-the same backgrounds with the same priors. It is no probability: how often a source without an
-event reaches it is found by simulation.
+the same backgrounds with the same priors. A flare is no event: where the spike of the lens before
+or after its centre (a caustic), of any height, is over a background likelier than the background
+alone, the ratio is against that. It is no probability: how often a source without an event reaches
+it is found by simulation.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +21,7 @@ import pandas as pd
 from contimg.backgrounds import BackgroundOptions, Floats, Grid, Integers, make_grid
 from contimg.epochs import Epochs
 from contimg.ese_curves import Setting, SharedCurves
-from contimg.ese_fit import Fits, fit_both
+from contimg.ese_fit import Fits, fit_all
 from contimg.ese_separate import SeparateCurves
 from contimg.ese_templates import Placement, whole_bank, wings_in_words
 from contimg.tables import options_from
@@ -224,8 +226,9 @@ def _found(curves: SharedCurves | SeparateCurves, settings: SearchOptions) -> pd
     curves = curves.replaced(rows, curves.flux[rows])
     if not len(rows):
         return _nothing(np.zeros(0, dtype=np.int64))
-    null, event = fit_both(curves, settings.outlier_fraction)
-    return _table_of(curves, null, event, settings).set_index(rows)
+    null, event, brightening = fit_all(curves, settings.outlier_fraction)
+    llr = event.best - np.maximum(null.best, brightening)
+    return _table_of(curves, null, event, llr, settings).set_index(rows)
 
 
 def _put(
@@ -296,7 +299,11 @@ def _nothing(n_epochs: Integers) -> pd.DataFrame:
 
 
 def _table_of(
-    curves: SharedCurves | SeparateCurves, null: Fits, event: Fits, settings: SearchOptions
+    curves: SharedCurves | SeparateCurves,
+    null: Fits,
+    event: Fits,
+    llr: Floats,
+    settings: SearchOptions,
 ) -> pd.DataFrame:
     """Return what was found of light curves that have an admissible template."""
     every = np.arange(len(event.best))
@@ -309,10 +316,9 @@ def _table_of(
         wings_in_words(one, other, settings.min_wing_epochs)
         for one, other in zip(before, after, strict=True)
     ]
-    llr = np.round(event.best - null.best, _DECIMALS)
     columns: dict[str, Any] = {
         "n_epochs": curves.n_epochs,
-        "ese_llr": np.maximum(llr, 0.0),
+        "ese_llr": np.maximum(np.round(llr, _DECIMALS), 0.0),
         "template": [lens.shape.name for lens in lenses],
         "alpha": [lens.shape.alpha for lens in lenses],
         "beta_s": [lens.shape.beta_s for lens in lenses],
