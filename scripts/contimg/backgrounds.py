@@ -16,6 +16,7 @@ log-uniform one. All are on a grid.
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,35 +152,26 @@ def log_posterior(
     return log_prior - 0.5 * (left + log_det + np.log(one_one) + (n_epochs - 1) * _LN_2PI)
 
 
-def fitted(
-    one_one: Floats, one_y: Floats, one_t: Floats, t_y: Floats, t_t: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Fit y = b (1 - f t) by generalised least squares.
+def gains(
+    one_one: Any, one_y: Any, one_t: Any, t_y: Any, t_t: Any, level: float = 0.0
+) -> tuple[Any, Any]:
+    """Fit y = b (1 - f t) by generalised least squares; only 0 < f <= 1 counts.
 
     Parameters
     ----------
     one_one, one_y, one_t, t_y, t_t : inner products with the inverse covariance.
+    level : what was taken off y, so that single precision is enough.
 
     Returns
     -------
-    gain : half of the decrease of chi-squared, 0 where not 0 < f <= 1.
-    baseline, fraction : b and f.
+    gain : half of the decrease of chi-squared, 0 where f is out of range.
+    slope : b f, where it is in range.
     """
-    gain, slope = gains(one_one, one_y, one_t, t_y, t_t)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        baseline = (one_y + slope * one_t) / one_one
-        return gain, baseline, slope / baseline
-
-
-def gains(
-    one_one: Floats, one_y: Floats, one_t: Floats, t_y: Floats, t_t: Floats
-) -> tuple[Floats, Floats]:
-    """Return the gain of `fitted`, and b f."""
     mean_t = one_t / one_one
     norm = t_t - mean_t * one_t
     cross = mean_t * one_y - t_y
     good = (cross > 0) & (norm > 1e-6 * t_t) & (t_t > 0)
     # f <= 1 is cross / norm <= b.
-    good &= cross <= (one_y * norm + cross * one_t) / one_one
-    slope = cross / np.where(good, norm, 1.0)
-    return np.where(good, 0.5 * cross * slope, 0.0), slope
+    good &= cross <= (one_y / one_one + level) * norm + cross * mean_t
+    slope = cross / np.where(good, norm, 1)
+    return np.where(good, cross * slope / 2, 0), slope

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.backgrounds import Floats, Grid, Integers, fitted, gains, log_posterior
+from contimg.backgrounds import Floats, Grid, Integers, gains, log_posterior
 from contimg.ese_templates import (
     Events,
     Placement,
@@ -19,6 +19,8 @@ from contimg.shared_covariances import Block, SharedCovariances
 
 # Light curves times templates held in memory at once.
 _AT_ONCE = 1_000_000
+# Taken off the fluxes where single precision is enough: to choose templates.
+_LEVEL = 1.0
 
 
 class Setting:
@@ -34,15 +36,21 @@ class Setting:
     def __init__(self, days: Floats, error: Floats, grid: Grid, placement: Placement) -> None:
         self.days, self.error, self.grid, self.placement = days, error, grid, placement
         self.covariances = SharedCovariances(days, error, grid)
-        self._norms: dict[int, Floats] = {}
+        self._norms: dict[int, NDArray[np.float32]] = {}
         self._diagonals: dict[int, Floats] = {}
         self.layout = lay_templates(millidays(days), placement)
 
-    def norms(self, number: int) -> Floats:
+    @cached_property
+    def quick_dips(self) -> NDArray[np.float32]:
+        """The coarse templates in single precision, (T, N)."""
+        return self.layout.all_dips.astype(np.float32)
+
+    def norms(self, number: int) -> NDArray[np.float32]:
         """Return t' C^-1 t of the coarse templates under the backgrounds of a block."""
         if number not in self._norms:
             block = self.covariances.blocks[number]
-            self._norms[number] = block.transformed(self.layout.all_dips) ** 2 @ block.weight.T
+            squares = (self.quick_dips @ block.quick) ** 2
+            self._norms[number] = squares @ block.weight.T.astype(np.float32)
         return self._norms[number]
 
     def diagonals(self, number: int) -> Floats:
@@ -160,38 +168,40 @@ class SharedCurves:
 
     def scan(self, points: Integers) -> Events:
         """Return the best coarse template of each light curve under its background."""
-        templates = self.setting.layout.all_dips
+        layout = self.setting.layout
         best = np.zeros(len(self.flux), dtype=np.int64)
-        step = max(1, _AT_ONCE // len(templates))
+        step = max(1, _AT_ONCE // len(layout.events.shape))
+        flux = self.flux - _LEVEL
         for number, block, point, here in self._by_point(points):
             one = block.solved(self._one, point)[0]
-            norms = self.setting.norms(number)[:, point]
-            one_t = templates @ one
+            norms, one_t = self.setting.norms(number)[:, point], self.setting.quick_dips @ one
             for first in range(0, len(here), step):
                 some = here[first : first + step]
-                solved = block.solved(self.flux[some], point)
-                one_y = solved.sum(axis=1)[:, None]
-                gain, _ = gains(one.sum(), one_y, one_t, solved @ templates.T, norms)
-                best[some] = gain.argmax(axis=1)
-        return self.setting.layout.events.take(best)
+                solved = block.solved(flux[some], point).astype(np.float32)
+                one_y, t_y = solved.sum(axis=1)[:, None], solved @ self.setting.quick_dips.T
+                sums = (np.float32(one.sum()), one_y, one_t.astype(np.float32), t_y, norms)
+                best[some] = gains(*sums, _LEVEL)[0].argmax(axis=1)
+        return layout.events.take(best)
 
-    def fit(self, points: Integers, events: Events) -> tuple[Floats, Floats, Floats]:
-        """Fit (S, K) events, K to a light curve: gain, baseline and fraction, (S, K)."""
-        dips = self.dips(events)
+    def gains_of(self, points: Integers, events: Events) -> Floats:
+        """Return what (S, K) events, K to a light curve, add to the log posterior, (S, K)."""
+        dips = self.dips(events).astype(np.float32)
         count, n_epochs = dips.shape[1:]
-        result = np.zeros((3, len(self.flux), count))
+        result = np.zeros((len(self.flux), count))
         for _, block, point, here in self._by_point(points):
-            weight = block.weight[point]
-            one, y = block.transformed(self._one), block.transformed(self.flux[here])
-            t = block.transformed(dips[here].reshape(-1, n_epochs)).reshape(-1, count, n_epochs)
-            result[:, here] = fitted(
+            weight = block.weight[point].astype(np.float32)
+            one = np.ones((1, n_epochs), dtype=np.float32) @ block.quick
+            y = (self.flux[here] - _LEVEL).astype(np.float32) @ block.quick
+            t = (dips[here].reshape(-1, n_epochs) @ block.quick).reshape(-1, count, n_epochs)
+            result[here] = gains(
                 one**2 @ weight,
                 ((y * one) @ weight)[:, None],
                 t @ (one[0] * weight),
-                np.einsum("skn,sn->sk", t, y * weight),
+                (t @ (y * weight)[:, :, None])[:, :, 0],
                 t**2 @ weight,
-            )
-        return result[0], result[1], result[2]
+                _LEVEL,
+            )[0]
+        return result
 
     def baselines(self, points: Integers) -> Floats:
         """Return the best baselines without an event, (S,)."""

@@ -252,7 +252,7 @@ def _best_around(
         np.broadcast_to(centre[:, None, :, None], size).reshape(count, -1),
         np.broadcast_to(width[:, None, None, :], size).reshape(count, -1),
     )
-    gain = curves.fit(points, around)[0]
+    gain = curves.gains_of(points, around)
     gain = np.where(curves.admissible(around), gain, -1.0)
     return around.take((np.arange(count), gain.argmax(axis=1)))
 

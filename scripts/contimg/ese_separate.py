@@ -13,7 +13,6 @@ from contimg.backgrounds import (
     Grid,
     Integers,
     correlation,
-    fitted,
     gains,
     log_posterior,
 )
@@ -166,21 +165,21 @@ class SeparateCurves:
             layout = self._layout(row)
             base = self._whitened(row, point, self._constant_and_flux(row))
             found_gains = [
-                _fit_columns(base, self._whitened(row, point, dips.T))[0]
+                _gains_of_columns(base, self._whitened(row, point, dips.T))
                 for _, dips in layout.dips()
             ]
             found.append(layout.events.take([int(np.concatenate(found_gains).argmax())]))
         return joined(found)
 
-    def fit(self, points: Integers, events: Events) -> tuple[Floats, Floats, Floats]:
-        """Fit (S, K) events, K to a light curve: gain, baseline and fraction, (S, K)."""
-        result = np.empty((3, *events.shape.shape))
+    def gains_of(self, points: Integers, events: Events) -> Floats:
+        """Return what (S, K) events, K to a light curve, add to the log posterior, (S, K)."""
+        result = np.empty(events.shape.shape)
         for row, point in enumerate(points):
             dips = events.take(row).dips(self._days(row))
             columns = np.concatenate([self._constant_and_flux(row), dips.T], axis=1)
             values = self._whitened(row, point, columns)
-            result[:, row] = _fit_columns(values[:, :2], values[:, 2:])
-        return result[0], result[1], result[2]
+            result[row] = _gains_of_columns(values[:, :2], values[:, 2:])
+        return result
 
     def baselines(self, points: Integers) -> Floats:
         """Return the best baselines without an event, (S,)."""
@@ -222,10 +221,11 @@ class SeparateCurves:
         return residual, variance
 
 
-def _fit_columns(base: Floats, dips: Floats) -> tuple[Floats, Floats, Floats]:
-    """Fit whitened (N, K) templates to the whitened (N, 2) constant and light curve."""
+def _gains_of_columns(base: Floats, dips: Floats) -> Floats:
+    """Return the gains of whitened (N, K) templates over the (N, 2) constant and light curve."""
     one, y = base.T
-    return fitted(one @ one, one @ y, one @ dips, y @ dips, np.einsum("nk,nk->k", dips, dips))
+    squares = np.einsum("nk,nk->k", dips, dips)
+    return gains(one @ one, one @ y, one @ dips, y @ dips, squares)[0]
 
 
 @lru_cache(maxsize=256)

@@ -6,9 +6,11 @@ where the errors are equal. What is left are products of matrices, over all ligh
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contimg.backgrounds import Floats, Grid, correlation
 
@@ -31,6 +33,11 @@ class Block:
     vectors: Floats
     weight: Floats
     log_det: Floats
+
+    @cached_property
+    def quick(self) -> NDArray[np.float32]:
+        """The change of basis in single precision, scale included."""
+        return (self.scale[:, None] * self.vectors).astype(np.float32)
 
     def transformed(self, values: Floats) -> Floats:
         """Return (S, N) light curves or templates in the basis."""

@@ -9,7 +9,7 @@ from simulated_lenses import background, epochs_of, trough
 
 from contimg.backgrounds import BackgroundOptions, make_grid
 from contimg.ese_curves import Setting, SharedCurves
-from contimg.ese_search import search, search_batch
+from contimg.ese_search import least_squares, search, search_batch
 from contimg.ese_templates import Events, Placement, lay_templates, millidays
 from contimg.schemas import ESE_SEARCH
 from contimg.tables import check_schema
@@ -36,14 +36,15 @@ def test_in_white_noise_the_gain_is_half_of_the_fall_of_chi_squared():
     grid = make_grid(0.02, BackgroundOptions())
     curves = SharedCurves(Setting(DAYS, np.full(60, 0.02), grid, Placement()), flux)
     events = Events(np.arange(3)[:, None], np.full((3, 1), 92.0), np.full((3, 1), 40.0))
-    gain, baseline, fraction = curves.fit(np.zeros(3, dtype=int), events)
+    gain = curves.gains_of(np.zeros(3, dtype=int), events)
+    baseline, fraction = least_squares(flux, np.full((3, 60), 0.02), curves.dips(events)[:, 0])
     for row, dip in enumerate(curves.dips(events)[:, 0]):
         design = np.column_stack([np.ones(60), dip])
         (b, slope), chi2, *_ = np.linalg.lstsq(design / 0.02, flux[row] / 0.02)
         alone = np.sum(((flux[row] - flux[row].mean()) / 0.02) ** 2)
-        assert gain[row, 0] == pytest.approx((alone - chi2[0]) / 2)
-        assert baseline[row, 0] == pytest.approx(b)
-        assert fraction[row, 0] == pytest.approx(-slope / b)
+        assert gain[row, 0] == pytest.approx((alone - chi2[0]) / 2, rel=1e-4)
+        assert baseline[row] == pytest.approx(b)
+        assert fraction[row] == pytest.approx(-slope / b)
 
 
 def test_an_event_is_found_with_its_time_width_and_depth(found):
@@ -145,7 +146,7 @@ def test_one_bad_epoch_is_no_event_and_hides_none(n_epochs):
     assert (with_bad.ese_llr[:4] < without.ese_llr[:4] + 5).all()
     assert with_bad.ese_llr[:4].max() < 9
     assert (with_bad.outliers > 0).sum() >= 7
-    assert (with_bad.ese_llr[4:] > 0.6 * without.ese_llr[4:]).all()
+    assert (with_bad.ese_llr[4:] > with_bad.ese_llr[:4].max() + 5).all()
 
 
 def test_eight_epochs_are_searched_and_seven_are_not():
