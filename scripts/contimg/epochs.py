@@ -99,12 +99,11 @@ def usable_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs
         is_limit = table.upper_limit.to_numpy(dtype=bool)
 
     def padded(rows: NDArray[np.bool_], columns: list[str]) -> list[Floats]:
-        of_source = number[rows]
-        position = np.arange(len(of_source)) - np.searchsorted(of_source, of_source)
-        shape = (len(sources), int(position.max(initial=0)) + 1)
-        arrays = [np.full(shape, np.nan) for _ in columns]
+        count = np.bincount(number[rows], minlength=len(sources))
+        filled = np.arange(max(1, count.max(initial=1))) < count[:, None]
+        arrays = [np.full(filled.shape, np.nan) for _ in columns]
         for array, column in zip(arrays, columns, strict=True):
-            array[of_source, position] = values[column][rows]
+            array[filled] = values[column][rows]  # both go by source, then time
         return arrays
 
     limits = padded(good & is_limit, [flux, error]) if "upper_limit" in table else [None, None]
@@ -113,23 +112,26 @@ def usable_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs
 
 def _sorted_by_source(
     curves: pd.DataFrame,
-) -> tuple[pd.DataFrame, NDArray[np.int64], pd.DataFrame]:
+) -> tuple[pd.DataFrame, NDArray[np.int32], pd.DataFrame]:
     """Return the rows by source (and frequency) and time, the source of each, and the sources."""
-    number, found_names = pd.factorize(curves.source_id)
-    names = np.asarray(found_names, dtype=object)
-    by_name = np.argsort(names, kind="stable")
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[by_name] = np.arange(len(names))
-    number, names = rank[number], names[by_name]
+    named = curves.source_id.astype("category").cat
+    there = np.bincount(named.codes, minlength=len(named.categories)) > 0
+    names = np.asarray(named.categories, dtype=object)
+    by_name = np.argsort(names)
+    by_name = by_name[there[by_name]]
+    rank = np.zeros(len(names), dtype=np.int32)
+    rank[by_name] = np.arange(len(by_name))
+    number, names = rank[named.codes], names[by_name]
     frequencies = None
     if "freq_hz" in curves:
         band, frequencies = pd.factorize(curves.freq_hz, sort=True, use_na_sentinel=False)
         both, number = np.unique(number * len(frequencies) + band, return_inverse=True)
+        number = number.astype(np.int32)
         names, frequencies = names[both // len(frequencies)], frequencies[both % len(frequencies)]
     mjd = curves.mjd.to_numpy(dtype=float)
-    after = np.diff(number)
     table = curves
-    if not ((after > 0) | ((after == 0) & (np.diff(mjd) >= 0))).all():
+    same = number[1:] == number[:-1]
+    if not ((number[1:] > number[:-1]) | (same & (mjd[1:] >= mjd[:-1]))).all():
         order = np.lexsort((mjd, number))
         table, number = curves.iloc[order], number[order]
     sources = pd.DataFrame({"source_id": names})
@@ -146,10 +148,10 @@ def _sorted_by_source(
 
 
 def _refuse_twice(
-    number: NDArray[np.int64], mjd: Floats, sources: pd.DataFrame, name: object
+    number: NDArray[np.int32], mjd: Floats, sources: pd.DataFrame, name: object
 ) -> None:
     """Raise when one source has two measurements at one time; rows are sorted."""
-    twice = np.flatnonzero((np.diff(number) == 0) & (np.diff(mjd) == 0))
+    twice = np.flatnonzero((number[1:] == number[:-1]) & (mjd[1:] == mjd[:-1]))
     if len(twice) == 0:
         return
     source = sources.iloc[number[twice[0]]]

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contimg.schemas import EXTERNAL_LIGHTCURVES
-from contimg.tables import read_table, require_columns
+from contimg.tables import column_names, read_table, require_columns
 
 logger = logging.getLogger(__name__)
 
-_NUMBERS = ("mjd", "flux_jy", "flux_err_jy", "norm_flux_jy", "norm_err_jy", "freq_hz")
-_POSITION = ("ra_deg", "dec_deg")
-_WANTED = ("source_id", *_NUMBERS, *_POSITION, "status", "subband", "upper_limit")
+_OPTIONAL = ("freq_hz", "ra_deg", "dec_deg", "status", "subband", "upper_limit")
 _USUAL_SENTINELS = (-99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0)
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "nan", "none", "<na>")
 
@@ -28,12 +27,13 @@ def read_light_curves(
     Parameters
     ----------
     path : parquet or CSV of this or another telescope; see `EXTERNAL_LIGHTCURVES`.
-    sentinels : numbers that stand for "no value" in flux_jy and flux_err_jy.
+    sentinels : numbers that stand for "no value" in the fluxes and their errors.
 
     Returns
     -------
-    curves : the columns that are used, source_id as a category, flux_jy NaN where flux or error
-        is a sentinel, upper_limit as bool.
+    curves : the columns that are used (norm_flux_jy and norm_err_jy if there, and not flux_jy
+        then), source_id as a category, the flux NaN where flux or error is a sentinel,
+        upper_limit as bool.
     metadata : as of `contimg.tables.read_table`.
 
     Raises
@@ -41,33 +41,46 @@ def read_light_curves(
     ValueError
         When a column is missing, holds what is not a number, or a row has no source_id.
     """
-    curves, metadata = read_table(path, _WANTED, categories=("source_id", "status"))
-    require_columns(curves, EXTERNAL_LIGHTCURVES, path)
+    there = column_names(path)
+    normalised = {"norm_flux_jy", "norm_err_jy"} <= set(there)
+    flux, error = ("norm_flux_jy", "norm_err_jy") if normalised else ("flux_jy", "flux_err_jy")
+    wanted = ["source_id", "mjd", flux, error, *_OPTIONAL]
+    curves, metadata = read_table(path, wanted, categories=("source_id", "status"))
+    if not normalised:
+        require_columns(curves, EXTERNAL_LIGHTCURVES, path)
     nameless = curves.source_id.isna()
     if nameless.any():
         raise ValueError(
             f"{path}: row {int(nameless.argmax()) + 1} and {int(nameless.sum()) - 1} more have no "
             "source_id; name each row's source, or leave the rows out"
         )
-    clean = {"source_id": _as_names(curves.source_id)}
-    for name in (*_NUMBERS, *_POSITION):
-        if name in curves:
-            clean[name] = _as_numbers(curves[name], path)
+    curves["source_id"] = _as_names(curves.source_id)
+    for name in ("mjd", flux, error, "freq_hz", "ra_deg", "dec_deg"):
+        if name in curves and curves[name].dtype != np.float64:
+            curves[name] = _as_numbers(curves[name], path)
     if "upper_limit" in curves:
-        clean["upper_limit"] = _as_flags(curves.upper_limit, path)
-    curves = curves.assign(**clean)
+        curves["upper_limit"] = _as_flags(curves.upper_limit, path)
     if len(sentinels):
-        marked = curves.flux_jy.isin(sentinels) | curves.flux_err_jy.isin(sentinels)
-        curves["flux_jy"] = curves.flux_jy.mask(marked)
+        marked = _is_one_of(curves[flux], sentinels) | _is_one_of(curves[error], sentinels)
+        curves[flux] = curves[flux].mask(marked)
         logger.info("%d of %d rows hold a sentinel", int(marked.sum()), len(curves))
-    elif (suspects := curves.flux_jy.isin(_USUAL_SENTINELS)).any():
-        found = sorted(set(curves.flux_jy[suspects]))
+    elif (suspects := _is_one_of(curves[flux], _USUAL_SENTINELS)).any():
+        found = sorted(set(curves[flux][suspects]))
         logger.warning(
-            "%s: flux_jy is %s in %d rows: if that stands for no value, "
+            "%s: %s is %s in %d rows: if that stands for no value, "
             "give --options '{\"sentinels\": %s}'",
-            *(path, found, int(suspects.sum()), found),
+            *(path, flux, found, int(suspects.sum()), found),
         )
     return curves, metadata
+
+
+def _is_one_of(column: pd.Series, numbers: Sequence[float]) -> NDArray[np.bool_]:
+    """Whether each value is one of a few numbers, without the copies that a hash would need."""
+    values = column.to_numpy()
+    found = np.zeros(len(values), dtype=bool)
+    for number in numbers:
+        found |= values == number
+    return found
 
 
 def _as_names(column: pd.Series) -> pd.Series:
@@ -78,8 +91,6 @@ def _as_names(column: pd.Series) -> pd.Series:
 
 
 def _as_numbers(column: pd.Series, path: Path) -> pd.Series:
-    if column.dtype == np.float64:
-        return column
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():

@@ -88,7 +88,8 @@ def read_table(
     ----------
     path : a parquet or CSV file, of this workflow or of another telescope's.
     columns : names to read, all when None; a table need not have all of them.
-    categories : text columns of parquet that become categories: a tenth of the memory.
+    categories : text columns of parquet that become categories: a tenth of the memory. The
+        frame then is read-only in place, and no second copy of it is made.
 
     Returns
     -------
@@ -102,27 +103,42 @@ def read_table(
         When the file cannot be read as a table.
     """
     path = Path(path)
+    there = column_names(path)
+    names = [name for name in there if columns is None or name in columns]
     if path.suffix == ".csv":
-        wanted = None if columns is None else lambda name: name in columns
         try:
-            return pd.read_csv(path, usecols=wanted, dtype={"source_id": str}), _no_metadata()
-        except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-            raise ValueError(
-                f"{path}: not a table of comma-separated values ({str(error).strip()}); a line of "
-                "column names and a line for each row are expected"
-            ) from error
+            return pd.read_csv(path, usecols=names, dtype={"source_id": str}), _no_metadata()
+        except pd.errors.ParserError as error:
+            raise ValueError(f"{path}: {str(error).strip()}; mend or remove that line") from error
+    lean = len(categories) > 0
+    table = pq.read_table(path, columns=names, read_dictionary=[*categories], pre_buffer=not lean)
+    text = (table.schema.metadata or {}).get(METADATA_KEY)
+    metadata = _no_metadata() if text is None else json.loads(text)
+    frame = table.to_pandas(split_blocks=lean, self_destruct=lean)
+    if lean:
+        del table
+        pa.default_memory_pool().release_unused()
+    return frame, metadata
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a table's columns.
+
+    Raises
+    ------
+    ValueError
+        When the file cannot be read as a table.
+    """
     try:
-        names = None if columns is None else set(pq.read_schema(path).names) & set(columns)
-        table = pq.read_table(
-            path, columns=None if names is None else sorted(names), read_dictionary=[*categories]
-        )
+        if Path(path).suffix == ".csv":
+            return list(pd.read_csv(path, nrows=0).columns)
+        return list(pq.read_schema(path).names)
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path}: empty; a line of column names is expected") from error
     except pa.ArrowInvalid as error:
         raise ValueError(
             f"{path}: not a readable parquet table ({error}); remove it and make it again"
         ) from error
-    text = (table.schema.metadata or {}).get(METADATA_KEY)
-    metadata = _no_metadata() if text is None else json.loads(text)
-    return table.to_pandas(), metadata
 
 
 def empty_table(columns: Schema) -> pd.DataFrame:

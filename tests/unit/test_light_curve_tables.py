@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_named(tmp_path, column, values, message):
 def test_files_that_are_no_tables_are_named(tmp_path):
     (tmp_path / "t.csv").write_text("")
     (tmp_path / "t.parquet").write_text("text")
-    with pytest.raises(ValueError, match=r"t\.csv: not a table"):
+    with pytest.raises(ValueError, match=r"t\.csv: empty"):
         read_light_curves(tmp_path / "t.csv")
     with pytest.raises(ValueError, match=r"t\.parquet: not a readable parquet"):
         read_light_curves(tmp_path / "t.parquet")
