@@ -147,6 +147,19 @@ def test_score_is_the_documented_sum():
     assert ese_score(1.0, 30, 2.5, 0.0) == pytest.approx(0.2)
 
 
+def test_the_score_knows_white_noise_only():
+    """What the documented score cannot do: a slow flicker of 2 % is an event to it."""
+    rng = np.random.default_rng(9)
+    mjd, kept = 60000 + np.arange(200.0), np.exp(-1 / 30)
+    walk = rng.normal(size=(50, 200))
+    for i in range(1, 200):
+        walk[:, i] = kept * walk[:, i - 1] + np.sqrt(1 - kept**2) * walk[:, i]
+    flux = rng.normal(1, 0.01, (250, 200))
+    flux[:50] += 0.02 * walk
+    flagged = fit_dips(table(flux, 0.01, mjd)).ese_score > 0.6
+    assert flagged[:50].mean() > 0.9 and flagged[50:].mean() < 0.02
+
+
 def test_few_epochs_are_not_searched():
     flux = np.array([[1.0, 0.5, 0.5, 1.0, 1.0]])
     best = fit_dips(table(flux, 0.01, 60000 + np.arange(5) * 10.0)).iloc[0]
