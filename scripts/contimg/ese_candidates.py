@@ -44,7 +44,7 @@ class CandidateOptions:
     max_false_alarm : largest false-alarm probability of a candidate.
     """
 
-    max_false_alarm: float = 1e-3
+    max_false_alarm: float = 3e-3
 
 
 def searched_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs:
