@@ -78,7 +78,7 @@ def main(
     found["reason"] = ""
     if "subband" in curves:
         of_subbands = curves[curves["subband"] != WHOLE_BAND]
-        found, about["subbands"] = with_chromaticity(found, of_subbands)
+        found, about["subband_depths"] = with_chromaticity(found, of_subbands)
     found = in_words(found, n_searched)
     write_table(output, found, ESE_CANDIDATES, about)
     logger.info("%d candidates among %d sources", len(found), len(searched))

@@ -1,6 +1,7 @@
 """Three seeds of the demo's sky and dates as photometry: the event is the first candidate, alone.
 
-The photometry is made up, with the noise of the demo's images; `ese.py` goes through images.
+The photometry is made up, with the noise of the demo's images; `ese.py` goes through images. Few
+light curves without events are simulated here, so that the false-alarm probability is rough.
 """
 
 import numpy as np
@@ -11,8 +12,11 @@ from astropy.time import Time
 from figures import record
 
 from conftest import ROOT
+from contimg.annotations import read_annotations
 from contimg.epochs import usable_epochs
 from contimg.ese_candidates import find_candidates
+from contimg.ese_search import search
+from contimg.false_alarm import false_alarms
 from contimg.lightcurves import light_curves
 from contimg.source_names import unique_source_names
 from simulator.lightcurve import flux_factor
@@ -21,6 +25,8 @@ from simulator.visibility import airy_power
 DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
 EVENT = DEMO["simulation"]["observation"]["light_curves"][0]
 NOISE_JY = 0.0016
+FEW = {"max_false_alarm": 0.01, "n_nulls": 300, "n_class": 100, "max_cadences": 1,
+       "null_error_step": 9.0}  # fmt: skip
 TILE_RA_DEG = (226.86, 228.14)
 DEC_DEG = 46.9
 
@@ -67,10 +73,22 @@ def test_the_event_is_first_and_alone(seed: int) -> None:
     assert EVENT["depth"] == 0.3
     curves, _ = light_curves(rows, set(sources["source_id"]))
     epochs = usable_epochs(curves)
-    found = find_candidates(epochs, None)
+    searched = search(epochs, FEW)
+    alarms = false_alarms(epochs, searched, FEW)
+    scores = epochs.sources.assign(ese_score=0.0)
+    found = find_candidates(searched, alarms, scores, read_annotations(None), FEW)
     record(
         f"ESE from photometry, seed {seed}",
-        {"snr": snr, "n_sources": len(epochs.sources), "candidates": found["source_id"].tolist()},
+        {
+            "snr": snr,
+            "n_sources": len(epochs.sources),
+            "candidates": found["source_id"].tolist(),
+            "llr": found["ese_llr"].tolist(),
+            "false_alarm": found["ese_false_alarm"].tolist(),
+            "largest_llr_of_others": float(
+                searched["ese_llr"][searched["source_id"] != name].max()
+            ),
+        },
     )
     assert len(epochs.sources) - 1 > 20
     assert found["source_id"].tolist() == [name]
