@@ -109,8 +109,14 @@ def test_the_explanation_says_what_when_how_deep_and_against_what(four):
     found = candidates_of(four).to_dict("records")
     assert "flux fell by 2" in reason(found[0]) and "chance" in reason(found[0])
     text = explanation(found[0], 4)
-    for said in ("of 20 epochs in the dip", "on both sides", "plasma of strength",
-                 "Without an event: a ", "one of the 4 that were searched", "upside down"):  # fmt: skip
+    for said in (
+        "of 20 epochs in the dip",
+        "on both sides",
+        "plasma of strength",
+        "Without an event: a ",
+        "one of the 4 that were searched",
+        "upside down",
+    ):
         assert said in text
     assert "2023-04-" in text or "2023-05-" in text  # MJD 60060 is 2023-04-26
     assert "incomplete, the baseline is seen before it only" in explanation(found[1], 4)
