@@ -136,9 +136,50 @@ EXTERNAL_LIGHTCURVES: Schema = (
 
 ESE_SCORE = Column("ese_score", "float64", "", "weighted score of the best dip, 0 to 1")
 ESE_FLAG = Column("ese_flag", "bool", "", "ese_score is above the documented 0.6", optional=True)
-ESE_LLR = Column("ese_llr", "float64", "", "log-likelihood ratio, dip against constant with jitter")
+ESE_LLR = Column(
+    "ese_llr", "float64", "", "log likelihood ratio: lens and background against background alone"
+)
 ESE_FALSE_ALARM = Column(
     "ese_false_alarm", "float64", "", "upper bound of the probability that noise does as well"
+)
+
+
+def _background(prefix: str, fit: str) -> Schema:
+    """Columns of the background of the best fit with an event, or (null_) without."""
+    return (
+        Column(f"{prefix}baseline_jy", "float64", "Jy", f"baseline of the {fit}"),
+        Column(
+            f"{prefix}background", "string", "", f"kernel of the {fit}: white, drw, smooth, or none"
+        ),
+        Column(f"{prefix}modulation", "float64", "", f"rms of the background of the {fit}"),
+        Column(f"{prefix}timescale_days", "float64", "d", "its timescale; NaN when it is white"),
+        Column(f"{prefix}jitter", "float64", "", "excess white noise, fraction of the baseline"),
+        Column(f"{prefix}outliers", "int64", "", "epochs taken out as outliers"),
+    )
+
+
+_LENS: Schema = (
+    Column("template", "string", "", "best lens; empty where nothing was searched"),
+    Column("alpha", "float64", "", "its strength at 1.4 GHz"),
+    Column("beta_s", "float64", "", "its source's width (FWHM), in lens radii"),
+    Column("impact", "float64", "", "impact parameter in lens radii; NaN of a sheet"),
+    Column("lensed_fraction", "float64", "", "fraction of the baseline that is lensed"),
+    Column("depth", "float64", "", "largest dip as a fraction of the baseline"),
+    Column("centre_mjd", "float64", "d", "centre of the event"),
+    Column("fwhm_days", "float64", "d", "full width at half of the largest dip"),
+    Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
+    Column("wings", "string", "", "sides with epochs at the baseline: both, before, after, none"),
+    Column("incomplete", "bool", "", "not both"),
+)
+
+ESE_SEARCH: Schema = (
+    SOURCE_ID,
+    Column("n_epochs", "int64", "", "usable epochs"),
+    ESE_LLR,
+    *_LENS,
+    *_background("", "fit with the event"),
+    *_background("null_", "fit without an event"),
+    FREQ,
 )
 
 VARIABILITY: Schema = (
@@ -219,21 +260,71 @@ SELFCAL_COMPARISON: Schema = (
     Column("reason", "string", "", "what came of the rounds, in words"),
 )
 
+ESE_FALSE_ALARMS: Schema = (
+    SOURCE_ID,
+    Column(
+        "null_class",
+        "string",
+        "",
+        "what the fit without an event says of the background, and the cadence and errors",
+    ),
+    Column("n_nulls", "int64", "", "simulated light curves without events that are most like it"),
+    Column("tail_start", "float64", "", "90 % quantile of their ese_llr"),
+    Column("tail_scale", "float64", "", "mean excess of their top tenth over tail_start"),
+    ESE_FALSE_ALARM,
+    Column(
+        "ese_false_alarm_archive",
+        "float64",
+        "",
+        "probability that any of the searched sources has so small an ese_false_alarm by chance",
+    ),
+    Column("flipped_llr", "float64", "", "ese_llr of the light curve turned over about its median"),
+    Column(
+        "flipped_false_alarm",
+        "float64",
+        "",
+        "(1 + flipped light curves that reach this ese_llr) / (1 + n_flipped)",
+    ),
+    Column("n_flipped", "int64", "", "flipped light curves that were searched"),
+    FREQ,
+)
+
 ESE_CANDIDATES: Schema = (
     SOURCE_ID,
     RA,
     DEC,
     Column("rank", "int64", "", "1 is the best candidate"),
+    Column("found_by", "string", "", "search, or person: it is no candidate of the search"),
     ESE_SCORE,
     ESE_LLR,
     ESE_FALSE_ALARM,
-    Column("depth", "float64", "", "fitted depth as a fraction of the baseline"),
-    Column("centre_mjd", "float64", "d", "fitted centre of the dip"),
-    Column("fwhm_days", "float64", "d", "fitted full width at half depth"),
-    Column("shape", "string", "", "of the fitted dip: gaussian, flat or caustic", optional=True),
-    Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
-    Column("incomplete", "bool", "", "no epochs at the baseline on one side of the dip"),
-    Column("reason", "string", "", "why it is a candidate, in words"),
+    Column("null_class", "string", "", "sources without an event that it is compared with", True),
+    Column("n_nulls", "int64", "", "simulated light curves of that class", True),
+    Column(
+        "ese_false_alarm_archive",
+        "float64",
+        "",
+        "probability that one of the sources that were searched does as well without an event",
+        optional=True,
+    ),
+    Column(
+        "flipped_false_alarm",
+        "float64",
+        "",
+        "rate of as good events in this archive's light curves turned upside down",
+        optional=True,
+    ),
+    Column("n_flipped", "int64", "", "light curves that were turned upside down", optional=True),
+    Column("n_epochs", "int64", "", "usable epochs"),
+    *_LENS,
+    Column("shape", "string", "", "template", optional=True),
+    *_background("", "fit with the event"),
+    *_background("null_", "fit without an event"),
+    Column("reason", "string", "", "why it is a candidate, in a few words"),
+    Column("explanation", "string", "", "which template, when, how deep, against what, by chance"),
+    Column("verdict", "string", "", "of people, from annotations/candidates.csv"),
+    Column("verdict_who", "string", "", "whose verdict"),
+    Column("verdict_note", "string", "", "what they add"),
     FREQ,
     Column("n_subbands", "int64", "", "subband light curves that tell the dip's depth", True),
     Column(

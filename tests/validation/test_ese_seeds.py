@@ -1,6 +1,8 @@
-"""Three seeds of the demo's sky and dates as photometry: the event is the first candidate, alone.
+"""Three seeds of the demo's sky and dates as photometry: the event stands out.
 
-The photometry is made up, with the noise of the demo's images; `ese.py` goes through images.
+The photometry is made up, with the noise of the demo's images; `ese.py` goes through images. The
+statistic is judged: of a thousand constant sources of 12 epochs one reaches 8, of as many that vary
+by 12 % in a few days (what an event looks like without a lens in the model) one reaches 18.
 """
 
 import numpy as np
@@ -12,7 +14,7 @@ from figures import record
 
 from conftest import ROOT
 from contimg.epochs import usable_epochs
-from contimg.ese_candidates import find_candidates
+from contimg.ese_search import search
 from contimg.lightcurves import light_curves
 from contimg.source_names import unique_source_names
 from simulator.lightcurve import flux_factor
@@ -56,7 +58,7 @@ def photometry(sources: pd.DataFrame, event: int, seed: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("seed", [111, 112, 113])
-def test_the_event_is_first_and_alone(seed: int) -> None:
+def test_the_event_stands_out_from_all_constant_sources(seed: int) -> None:
     sources = sky()
     offset = np.hypot(sources["ra_deg"] - EVENT["ra_deg"], sources["dec_deg"] - EVENT["dec_deg"])
     event = int(offset.argmin())
@@ -67,10 +69,19 @@ def test_the_event_is_first_and_alone(seed: int) -> None:
     assert EVENT["depth"] == 0.3
     curves, _ = light_curves(rows, set(sources["source_id"]))
     epochs = usable_epochs(curves)
-    found = find_candidates(epochs, None)
+    found = search(epochs).set_index("source_id")
+    others = found.drop(index=name)
     record(
         f"ESE from photometry, seed {seed}",
-        {"snr": snr, "n_sources": len(epochs.sources), "candidates": found["source_id"].tolist()},
+        {
+            "snr": snr,
+            "n_sources": len(found),
+            "llr": float(found["ese_llr"][name]),
+            "largest_llr_of_others": float(others["ese_llr"].max()),
+        },
     )
-    assert len(epochs.sources) - 1 > 20
-    assert found["source_id"].tolist() == [name]
+    assert len(others) > 20
+    assert found["ese_llr"][name] > 15
+    assert others["ese_llr"].max() < 8
+    assert found["depth"][name] == pytest.approx(EVENT["depth"], abs=0.05)
+    assert found["fwhm_days"][name] == pytest.approx(EVENT["fwhm_days"], abs=4)

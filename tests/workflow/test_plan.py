@@ -105,7 +105,8 @@ def test_the_archive_profile_runs_its_own_rules_only(observation: Path, tmp_path
     assert done.returncode == 0, done.stdout
     rules = set(re.findall(r"^(\w+) +\d+$", done.stdout, re.MULTILINE)) - {"total"}
     assert rules == {
-        "normalise_lightcurves", "measure_variability", "find_ese_candidates", "report_archive",
+        "normalise_lightcurves", "search_ese", "calibrate_false_alarms", "measure_variability",
+        "find_ese_candidates", "report_archive",
     }  # fmt: skip
 
 

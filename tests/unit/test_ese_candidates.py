@@ -1,0 +1,201 @@
+"""Candidates are ranked and explained, and people's verdicts stand beside them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_lenses import background, curves_of, epochs_of, trough
+from simulated_photometry import Field
+
+import find_ese_candidates
+import search_ese
+from contimg.annotations import read_annotations
+from contimg.epochs import usable_epochs
+from contimg.ese_candidates import explanation, find_candidates, reason
+from contimg.ese_search import search
+from contimg.lightcurves import light_curves
+from contimg.schemas import ESE_CANDIDATES
+from contimg.tables import check_schema, read_table
+
+MJD = 60000 + 6.0 * np.arange(20)
+QUICK = {"n_nulls": 100, "n_class": 50, "max_cadences": 1, "null_error_step": 9.0}
+
+
+def alarms_of(searched):
+    """Return false alarms of a tail about as nulls of a few per cent have it."""
+    chance = np.minimum(1.0, 0.1 * np.exp(-(searched.ese_llr - 6) / 1.3))
+    keys = [name for name in ("source_id", "freq_hz") if name in searched]
+    return searched[keys].assign(
+        ese_false_alarm=np.where(searched.template == "", 1.0, chance),
+        ese_false_alarm_archive=1 - (1 - chance) ** len(searched),
+        flipped_false_alarm=0.125,
+    )
+
+
+def candidates_of(epochs, verdicts=None, options=None):
+    searched = search(epochs)
+    sources = epochs.sources.assign(ese_score=0.5)
+    told = read_annotations(None) if verdicts is None else verdicts
+    return find_candidates(searched, alarms_of(searched), sources, told, options)
+
+
+@pytest.fixture(scope="module")
+def four():
+    """Four sources: an event in the middle, a deeper one at the end, and two without."""
+    rng = np.random.default_rng(0)
+    flux = 1 + 0.02 * rng.normal(size=(4, 20))
+    flux[1] *= trough(MJD, 0.8, MJD[-1], 50)
+    flux[2] *= trough(MJD, 0.3, 60060, 30)
+    return epochs_of(MJD, flux, 0.02)
+
+
+@pytest.mark.parametrize("span_days", [60.0, 77.0, 90.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_an_event_among_constant_sources_is_first_and_alone(seed, span_days):
+    # A smooth dip in 12 epochs of S/N 20: slow variation of 10 % would do that once in 100.
+    field = Field(n_sources=26, seed=seed, span_days=span_days, max_snr=50, gradient_scatter=0.01)
+    number = 7 * seed + 3
+    photometry = field.photometry(dip=(number, 0.3, 0.45 * span_days, 25))
+    curves, *_ = light_curves(photometry, set(photometry.source_id))
+    found = candidates_of(usable_epochs(curves), options={"max_false_alarm": 0.02})
+    assert found.source_id.tolist() == [photometry.source_id[number]]
+    assert found["rank"].tolist() == [1] and found.found_by.tolist() == ["search"]
+    assert found.depth[0] == pytest.approx(0.3, abs=0.1)
+    assert found.fwhm_days[0] == pytest.approx(25, abs=12)
+    assert found.centre_mjd[0] == pytest.approx(60900.25 + 0.45 * span_days, abs=6)
+
+
+def test_errors_too_small_flicker_and_flares_make_no_candidates():
+    rng = np.random.default_rng(1)
+    mjd = 60000 + np.arange(30) * 5.0
+    days = mjd - mjd[0]
+    flux = rng.normal(1, 0.03, (60, 30))
+    flux[:15] = rng.normal(1, 0.045, (15, 30))
+    flux[15:30] *= rng.normal(1, 0.1, (15, 30))
+    flux[30:40] *= 1 + 0.5 * np.exp(-(((days - 80) / 12) ** 2))
+    flux[40:50] *= 1 + 0.5 * np.where(days < 70, 0, np.exp(-(days - 70) / 25))
+    flux[50:] += background(days, 10, rng, 0.05, 30)
+    assert len(candidates_of(epochs_of(mjd, flux, 0.03))) == 0
+
+
+def test_incomplete_events_come_after_complete_ones_whatever_their_probability(four):
+    found = candidates_of(four)
+    assert found.source_id.tolist() == ["s002", "s001"]
+    assert found.incomplete.tolist() == [False, True]
+    assert found.ese_false_alarm[1] <= found.ese_false_alarm[0]
+    assert candidates_of(four, options={"max_false_alarm": 0.0}).empty
+
+
+def test_verdicts_are_shown_and_move_nothing(four):
+    verdicts = pd.DataFrame(
+        [
+            ("s001", "artefact", "Ann", "sidelobe"),
+            ("s000", "Maybe, wait", "Ann", ""),
+            ("s000", "no", "Bob", ""),
+            ("s003", "constant", "Bob", ""),
+        ],
+        columns=["id", "verdict", "who", "note"],
+    )
+    found = candidates_of(four, verdicts)
+    assert found.source_id.tolist() == ["s002", "s001", "s000"]
+    assert found["rank"].tolist() == [1, 2, 3]
+    assert found.found_by.tolist() == ["search", "search", "person"]
+    assert found.verdict.tolist() == ["", "artefact", "Maybe, wait; no"]
+    assert found.verdict_who[2] == "Ann; Bob" and found.verdict_note[1] == "sidelobe"
+    told = found.iloc[2].to_dict()
+    assert reason(told).startswith("flagged by a person: Maybe, wait; no (Ann; Bob); the search:")
+
+
+def test_the_explanation_says_what_when_how_deep_and_against_what(four):
+    found = candidates_of(four).to_dict("records")
+    assert "flux fell by 2" in reason(found[0]) and "chance" in reason(found[0])
+    text = explanation(found[0], 4)
+    for said in (
+        "of 20 epochs in the dip",
+        "on both sides",
+        "plasma of strength",
+        "Without an event: a ",
+        "one of the 4 that were searched",
+        "upside down",
+    ):
+        assert said in text
+    assert "2023-04-" in text or "2023-05-" in text  # MJD 60060 is 2023-04-26
+    assert "incomplete, the baseline is seen before it only" in explanation(found[1], 4)
+    assert "incomplete" in reason(found[1])
+
+
+@pytest.fixture
+def folder(tmp_path, four):
+    rng = np.random.default_rng(5)
+    flux = 1 + 0.02 * rng.normal(size=(6, 20))
+    flux[2] *= trough(MJD, 0.5, 60060, 30)
+    curves_of(MJD, flux, 0.02).to_csv(tmp_path / "theirs.csv", index=False)
+    return tmp_path
+
+
+def test_the_list_is_made_again_from_the_light_curves_alone(folder):
+    theirs = folder / "theirs.csv"
+    search_ese.main(lightcurves=theirs, output=folder / "s.parquet", options=QUICK)
+    find_ese_candidates.main(lightcurves=theirs, output=folder / "alone.parquet", options=QUICK)
+    find_ese_candidates.main(
+        lightcurves=theirs,
+        ese_search=folder / "s.parquet",
+        output=folder / "with.parquet",
+        options=QUICK,
+        threads=2,
+    )
+    alone, about = read_table(folder / "alone.parquet")
+    check_schema(alone, ESE_CANDIDATES)
+    assert alone.source_id.tolist() == ["s002"] and about["n_searched"] == 6
+    assert np.isnan(alone.ra_deg[0]) and alone.ese_score[0] > 0.6
+    pd.testing.assert_frame_equal(alone, read_table(folder / "with.parquet")[0])
+
+
+def test_verdicts_come_from_a_file_that_stays_as_it_is(folder):
+    searched = search(epochs_of(MJD, np.ones((2, 20)), 0.01))
+    alarms_of(searched).to_parquet(folder / "a.parquet")
+    searched.to_parquet(folder / "s.parquet")
+    table = curves_of(MJD, np.ones((2, 20)), 0.01)
+    table.to_csv(folder / "constant.csv", index=False)
+    path = folder / "candidates.csv"
+    given = {
+        "lightcurves": folder / "constant.csv",
+        "ese_search": folder / "s.parquet",
+        "ese_false_alarms": folder / "a.parquet",
+        "output": folder / "c.parquet",
+    }
+    find_ese_candidates.main(**given)
+    none, _ = read_table(folder / "c.parquet")
+    check_schema(none, ESE_CANDIDATES)
+    assert none.empty
+    text = 'id,verdict,who,note\ns001,ESE,Ann,"seen elsewhere, too"\nunknown,ESE,Bob,\n'
+    path.write_text(text)
+    find_ese_candidates.main(**given, annotations=[path])
+    found, _ = read_table(folder / "c.parquet")
+    assert found.source_id.tolist() == ["s001"] and found.found_by.tolist() == ["person"]
+    assert found.verdict_note[0] == "seen elsewhere, too"
+    assert path.read_text() == text
+    path.write_text("id,verdict,who,note\ns001,ESE\n")
+    with pytest.raises(ValueError, match=r"candidates\.csv: line 2 has 2 fields"):
+        find_ese_candidates.main(**given, annotations=[path])
+
+
+def test_frequencies_without_a_whole_band_are_searched_each_by_itself(folder):
+    rng = np.random.default_rng(2)
+    tables = []
+    for freq_hz, depth in ((1.4e9, 0.0), (8.4e9, 0.5)):
+        flux = (1 + 0.02 * rng.normal(size=(2, 20))) * [[1], [1]]
+        flux[1] *= trough(MJD, depth, 60060, 30)
+        tables.append(curves_of(MJD, flux, 0.02).assign(freq_hz=freq_hz))
+    every = pd.concat(tables)
+    every.loc[every.index[3], "flux_jy"] = -99.0
+    every.to_parquet(folder / "two.parquet")
+    search_ese.main(
+        lightcurves=folder / "two.parquet",
+        output=folder / "s.parquet",
+        options={"sentinels": [-99.0]},
+    )
+    found, _ = read_table(folder / "s.parquet")
+    assert found.freq_hz.tolist() == [1.4e9, 8.4e9] * 2
+    assert found.n_epochs.sum() == 78  # index 3 is a row of each frequency
+    best = found.loc[found.ese_llr.idxmax()]
+    assert (best.source_id, best.freq_hz) == ("s001", 8.4e9)
