@@ -21,7 +21,13 @@ from contimg.false_alarm import false_alarms
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_CANDIDATES, WHOLE_BAND
 from contimg.script import run
-from contimg.tables import read_table, whole_band, write_rejected_table, write_table
+from contimg.tables import (
+    read_table,
+    subband_of,
+    whole_band,
+    write_rejected_table,
+    write_table,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +83,7 @@ def main(
     about["n_searched"] = n_searched = int((searched["template"] != "").sum())
     found["reason"] = ""
     if "subband" in curves:
-        of_subbands = curves[curves["subband"] != WHOLE_BAND]
+        of_subbands = curves[subband_of(curves) != WHOLE_BAND].astype({"source_id": str})
         found, about["subband_depths"] = with_chromaticity(found, of_subbands)
     found = in_words(found, n_searched)
     write_table(output, found, ESE_CANDIDATES, about)

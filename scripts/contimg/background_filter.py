@@ -130,20 +130,19 @@ class _Filter:
         if self._step is None or not np.array_equal(step_days, self._step):
             self._step, self._transition = step_days, self._noise.transition(step_days)
         f, states = self._transition, self._states
-        self.mean = [sum(f[i][k] * self.mean[k] for k in states) for i in states]
+        self.mean = [_product(f[i], self.mean) for i in states]
         # What is known beyond the stationary covariance fades: P = S + F (P - S) F'.
         known = [
             [self.covariance[i][j] - self._stationary[i][j] if j >= i else None for j in states]
             for i in states
         ]
         half = [
-            [sum(f[i][k] * known[min(k, j)][max(k, j)] for k in states) for j in states]
+            [_product(f[i], [known[min(k, j)][max(k, j)] for k in states]) for j in states]
             for i in states
         ]
         for i in states:
             for j in range(i, len(states)):
-                faded = sum(half[i][k] * f[j][k] for k in states)
-                self.covariance[i][j] = self._stationary[i][j] + faded
+                self.covariance[i][j] = self._stationary[i][j] + _product(half[i], f[j])
 
     def update(self, scaled: Floats, inverse: Floats) -> None:
         """Take an epoch in.
@@ -159,6 +158,14 @@ class _Filter:
             gain = first[i] * inverse
             for j in range(i, len(self._states)):
                 self.covariance[i][j] = self.covariance[i][j] - gain * first[j]
+
+
+def _product(row: list[Any], column: list[Any]) -> Any:
+    """Return the sum of the products of two lists of arrays."""
+    total = row[0] * column[0]
+    for one, other in zip(row[1:], column[1:], strict=True):
+        total += one * other
+    return total
 
 
 def whitened(noise: Noise, days: Floats, error: Floats, columns: Floats) -> Floats:

@@ -141,7 +141,7 @@ def explanation(row: Mapping[str, Any], n_searched: int) -> str:
     )
     against = (
         f"Against {_background(row, '')}. Without an event: {_background(row, 'null_')}. "
-        f"The event is exp({row['ese_llr']:.1f}) times as likely."
+        f"With the event it is exp({row['ese_llr']:.1f}) times as likely, priors included."
     )
     return " ".join([event, lens, against, _chances(row, n_searched)])
 

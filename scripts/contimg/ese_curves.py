@@ -49,8 +49,8 @@ class Setting:
         """Return t' C^-1 t of the coarse templates under the backgrounds of a block."""
         if number not in self._norms:
             block = self.covariances.blocks[number]
-            squares = (self.quick_dips @ block.quick) ** 2
-            self._norms[number] = squares @ block.weight.T.astype(np.float32)
+            squares: NDArray[np.float32] = np.square(self.quick_dips @ block.quick)
+            self._norms[number] = np.matmul(squares, block.quick_weight.T)
         return self._norms[number]
 
     def diagonals(self, number: int) -> Floats:
@@ -120,15 +120,12 @@ class SharedCurves:
         return admissible(days, events.centre_days, events.fwhm_days, self.placement)
 
     @cached_property
-    def _transformed(self) -> list[Floats]:
-        return [block.transformed(self.flux) for block in self._blocks]
-
-    @cached_property
     def evidence(self) -> Floats:
         """The log posterior of each background without an event, (S, Ngrid)."""
         result = np.empty((len(self.flux), len(self.grid.kernel)))
-        for block, y in zip(self._blocks, self._transformed, strict=True):
-            one, weight = block.transformed(self._one), block.weight.T
+        for block in self._blocks:
+            y, one = block.transformed(self.flux), block.transformed(self._one)
+            weight = block.weight.T
             one_one, one_y = one**2 @ weight, (y * one) @ weight
             result[:, block.points] = log_posterior(
                 (y**2) @ weight - one_y**2 / one_one,
@@ -141,8 +138,11 @@ class SharedCurves:
 
     def best(self, dips: Floats | None = None) -> tuple[Floats, Integers]:
         """Return the largest log posterior, without an event or with one, and its background."""
-        total = self.evidence if dips is None else self.evidence + self._gains(dips)
-        return total.max(axis=1), total.argmax(axis=1)
+        if dips is None:
+            return self.evidence.max(axis=1), self.evidence.argmax(axis=1)
+        point = (self.evidence + self._gains(dips)).argmax(axis=1)
+        best = np.take_along_axis(self.evidence, point[:, None], axis=1)[:, 0]
+        return best + self._exact_gain(point, dips), point
 
     @cached_property
     def starts(self) -> Integers:
@@ -152,18 +152,37 @@ class SharedCurves:
         ]
         return np.stack(best, axis=1)
 
-    def _gains(self, dips: Floats) -> Floats:
-        """Return what templates add to the evidence, (S, Ngrid)."""
-        result = np.empty((len(self.flux), len(self.grid.kernel)))
-        for block, y in zip(self._blocks, self._transformed, strict=True):
-            one, t, weight = block.transformed(self._one), block.transformed(dips), block.weight.T
+    def _gains(self, dips: Floats) -> NDArray[np.float32]:
+        """Return what templates add to the evidence, in single precision, (S, Ngrid)."""
+        result = np.empty((len(self.flux), len(self.grid.kernel)), dtype=np.float32)
+        one, quick = self._one.astype(np.float32), dips.astype(np.float32)
+        for block, y in zip(self._blocks, self._quick, strict=True):
+            ones, t, weight = one @ block.quick, quick @ block.quick, block.quick_weight.T
             result[:, block.points] = gains(
-                one**2 @ weight,
-                (y * one) @ weight,
-                (t * one) @ weight,
+                ones**2 @ weight,
+                (y * ones) @ weight,
+                (t * ones) @ weight,
                 (t * y) @ weight,
                 (t**2) @ weight,
+                _LEVEL,
             )[0]
+        return result
+
+    @cached_property
+    def _quick(self) -> list[NDArray[np.float32]]:
+        level_off = (self.flux - _LEVEL).astype(np.float32)
+        return [level_off @ block.quick for block in self._blocks]
+
+    def _exact_gain(self, points: Integers, dips: Floats) -> Floats:
+        """Return what templates add under one background each, (S,)."""
+        result = np.empty(len(self.flux))
+        for _, block, point, here in self._by_point(points):
+            weight = block.weight[point]
+            one, t = block.transformed(self._one), block.transformed(dips[here])
+            y = block.transformed(self.flux[here] - _LEVEL)
+            sums = (one**2, y * one, t * one, t * y, t**2)
+            one_one, one_y, one_t, t_y, t_t = (one_sum @ weight for one_sum in sums)
+            result[here] = gains(one_one, one_y, one_t, t_y, t_t, _LEVEL)[0]
         return result
 
     def scan(self, points: Integers) -> Events:
@@ -189,7 +208,7 @@ class SharedCurves:
         count, n_epochs = dips.shape[1:]
         result = np.zeros((len(self.flux), count))
         for _, block, point, here in self._by_point(points):
-            weight = block.weight[point].astype(np.float32)
+            weight = block.quick_weight[point]
             one = np.ones((1, n_epochs), dtype=np.float32) @ block.quick
             y = (self.flux[here] - _LEVEL).astype(np.float32) @ block.quick
             t = (dips[here].reshape(-1, n_epochs) @ block.quick).reshape(-1, count, n_epochs)

@@ -30,7 +30,7 @@ from contimg.tables import options_from
 _AT_ONCE = 1000
 _MANY = 20
 # Light curves each of its own that go through the filter side by side.
-_SIDE_BY_SIDE = 16
+_SIDE_BY_SIDE = 64
 # Statistics are rounded to this, coarser than what the number of threads changes in them.
 _DECIMALS = 6
 
@@ -116,7 +116,10 @@ def search(
     last = np.where(there, epochs.mjd, -np.inf).max(axis=1, initial=-np.inf)
     mjd = np.where(there, epochs.mjd, last[:, None])
     tasks, rows = [], []
-    for some, grid, scale in _alike(flux, error, settings):
+    for alike, grid, scales in _alike(flux, error, settings):
+        # Those of about as many epochs go side by side.
+        order = np.argsort(there[alike].sum(axis=1), kind="stable")
+        some, scale = alike[order], scales[order]
         days = np.round(mjd[some] - first[some, None], 3)
         for part in np.array_split(np.arange(len(some)), -(-len(some) // _SIDE_BY_SIDE)):
             most = int(there[some[part]].sum(axis=1).max())

@@ -140,7 +140,10 @@ ESE_LLR = Column(
     "ese_llr", "float64", "", "log likelihood ratio: lens and background against background alone"
 )
 ESE_FALSE_ALARM = Column(
-    "ese_false_alarm", "float64", "", "upper bound of the probability that noise does as well"
+    "ese_false_alarm",
+    "float64",
+    "",
+    "probability that a source of its class without an event does as well",
 )
 
 

@@ -39,6 +39,11 @@ class Block:
         """The change of basis in single precision, scale included."""
         return (self.scale[:, None] * self.vectors).astype(np.float32)
 
+    @cached_property
+    def quick_weight(self) -> NDArray[np.float32]:
+        """The inverse variances in single precision."""
+        return self.weight.astype(np.float32)
+
     def transformed(self, values: Floats) -> Floats:
         """Return (S, N) light curves or templates in the basis."""
         return (values * self.scale) @ self.vectors

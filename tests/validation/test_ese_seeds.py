@@ -1,7 +1,7 @@
 """Three seeds of the demo's sky and dates as photometry: the event stands out.
 
 The photometry is made up, with the noise of the demo's images; `ese.py` goes through images. The
-statistic is judged: of a thousand constant sources of 12 epochs one reaches 8, of as many that vary
+statistic is judged: of a thousand constant sources of 12 epochs one reaches 6, of as many that vary
 by 12 % in a few days (what an event looks like without a lens in the model) one reaches 18.
 """
 
