@@ -193,7 +193,8 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
     achromatic_p = _part(test(noise)[0] >= log_bf[0])
     lens_p = _part(test(noise + flat[behind], behind)[0] <= log_bf[0])
     likely = lenses[max(best[0], 0)]
-    dip = -replace(likely, fraction=1.0, base=1.0).change(transits.mjd, np.ones(1))[0]
+    common = replace(lenses[0], fraction=1.0, base=1.0)
+    dip = -common.change(transits.mjd, np.ones(1))[0]
     return Chromaticity(
         outcome(log_bf[0], achromatic_p, lens_p),
         round(float(2 * log_bf[0]), 3),

@@ -39,6 +39,10 @@ _LEAST_DIP = 0.05
 # Widths and centres about the given ones: steps to a side, first half ranges, and by how much
 # each of the rounds narrows them.
 _STEPS, _LOG_WIDTH, _SHIFT, _ROUNDS, _NARROWER = 4, 0.5, 0.3, 5, 3.0
+# Variance over that of independent errors: what the source varies by itself lasts for days, and
+# no shape of the grid is quite that of a lens. Without it one of forty lenses was thought to be
+# another, and achromatic.
+_DOUBT = 3.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def draw_lenses(
     """Draw lenses as probable as a light curve makes them.
 
     Where even the best fits worse than the errors allow (the source varies for itself, or no
-    shape is quite right), the errors are scaled until it fits.
+    shape is quite right), the errors are scaled until it fits; and then by the root of `_DOUBT`.
 
     Parameters
     ----------
@@ -140,8 +144,8 @@ def draw_lenses(
 
 
 def _error_scale(chi2: Floats, curve: _Curve) -> float:
-    """Return the factor of the variance, 1 or more, with which the best fits."""
-    return max(1.0, float(chi2.min()) / max(len(curve.mjd) - 5, 1))
+    """Return the factor of the variance with which the best fits, and more."""
+    return _DOUBT * max(1.0, float(chi2.min()) / max(len(curve.mjd) - 5, 1))
 
 
 def _fits(curve: _Curve, dip: tuple[float, float], random: np.random.Generator) -> list[_Grid]:
