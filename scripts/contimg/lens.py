@@ -79,21 +79,21 @@ class LensTemplate:
 
 # alpha, beta_s, impact; how well they stand for others: tests/validation/lens_bank.py.
 BANK: tuple[tuple[float, float, float], ...] = (
-    (0.5, 0.1, np.nan),
-    (2.0, 0.1, np.nan),
-    (3.0, 0.6, np.nan),
+    (1.0, 0.2, np.nan),
+    (4.0, 0.2, np.nan),
+    (5.0, 0.15, np.nan),
     (6.0, 0.2, np.nan),
     (8.0, 0.2, np.nan),
     (11.0, 0.4, np.nan),
     (15.0, 0.6, np.nan),
     (20.0, 0.3, np.nan),
-    (2.0, 0.1, 0.5),
-    (2.5, 0.6, 1.5),
-    (4.0, 0.1, 1.0),
+    (0.5, 0.5, 0.0),
+    (2.5, 0.1, 1.0),
+    (3.0, 0.4, 1.0),
+    (5.0, 0.6, 1.5),
     (8.0, 0.1, 1.5),
-    (11.0, 0.1, 1.5),
+    (15.0, 0.1, 1.0),
     (15.0, 0.8, 1.5),
-    (20.0, 0.1, 1.5),
     (20.0, 0.3, 1.5),
 )
 
@@ -132,8 +132,8 @@ def magnification(u: Floats, shape: LensShape, freq_ratio: float = 1.0) -> Float
 def template_bank() -> tuple[LensTemplate, ...]:
     """Return the templates that stand for the lenses of alpha 0.3 to 50 and beta_s 0.1 to 1.
 
-    All are mainly dips. Tracks further than 1.5 radii from the axis of a round lens, which mostly
-    brighten, are left out.
+    All are mainly dips. Tracks past a round lens so far out that they gain more light than they
+    lose are left out.
     """
     return tuple(make_template(LensShape(name_of(*one), *one)) for one in BANK)
 
@@ -235,8 +235,7 @@ def _round_lens(alpha: float, beta_s: float) -> tuple[Floats, Floats]:
     edges = step * np.arange(count + 1)
     rays = np.concatenate([np.zeros(n_near), _landed(alpha, edges, 2)])
     middle = step * (np.arange(-n_near, count) + 0.5)
-    # Every fourth bin is enough for where the smooth curve is wanted.
-    wanted = np.arange(0, count - n_near, 2)
+    wanted = np.arange(count - n_near)
     radius = step * (wanted + 0.5)
     near = wanted[:, None] + np.arange(2 * n_near + 1)
     ring = np.abs(middle[near])
