@@ -29,6 +29,31 @@ rule normalise_lightcurves:
         "../scripts/normalise_lightcurves.py"
 
 
+rule calibrate_false_alarms:
+    input:
+        lightcurves="variability/lightcurves.parquet",
+        found="variability/ese_search.parquet",
+    output:
+        output="variability/ese_false_alarms.parquet",
+    log:
+        "logs/calibrate_false_alarms.log",
+    benchmark:
+        "benchmarks/calibrate_false_alarms.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 2
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        options=config["ese"],
+        code=code("calibrate_false_alarms"),
+    message:
+        "False alarms of the search for events"
+    script:
+        "../scripts/calibrate_false_alarms.py"
+
+
 rule measure_variability:
     input:
         lightcurves="variability/lightcurves.parquet",

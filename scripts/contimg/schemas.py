@@ -150,6 +150,35 @@ SELFCAL_COMPARISON: Schema = (
     Column("reason", "string", "", "what came of the rounds, in words"),
 )
 
+ESE_FALSE_ALARMS: Schema = (
+    SOURCE_ID,
+    Column(
+        "null_class",
+        "string",
+        "",
+        "what the fit without an event says of the background, and the cadence and errors",
+    ),
+    Column("n_nulls", "int64", "", "simulated light curves without events that are most like it"),
+    Column("tail_start", "float64", "", "90 % quantile of their ese_llr"),
+    Column("tail_scale", "float64", "", "mean excess of their top tenth over tail_start"),
+    ESE_FALSE_ALARM,
+    Column(
+        "ese_false_alarm_archive",
+        "float64",
+        "",
+        "probability that any of the searched sources has so small an ese_false_alarm by chance",
+    ),
+    Column("flipped_llr", "float64", "", "ese_llr of the light curve turned over about its median"),
+    Column(
+        "flipped_false_alarm",
+        "float64",
+        "",
+        "(1 + flipped light curves that reach this ese_llr) / (1 + n_flipped)",
+    ),
+    Column("n_flipped", "int64", "", "flipped light curves that were searched"),
+    FREQ,
+)
+
 ESE_CANDIDATES: Schema = (
     SOURCE_ID,
     RA,

@@ -1,0 +1,267 @@
+"""How often sources without an event reach the statistic of the search.
+
+The distribution of the statistic without events depends on the background, which is not known but
+fitted. So the class of a source is what the fit without an event says of it: kernel, modulation,
+timescale and jitter, beside its cadence and errors. Its nulls are the simulated light curves
+(`contimg.ese_nulls`) whose own fits are nearest to the source's, whatever background they were
+drawn from: a probability that is conditional on (nearly) all that the data tell of the background
+does not depend on which background it is.
+
+The tail. Above its 90 % quantile q the statistic s of a class is taken as exponential:
+P(> s) = 0.1 G((s - q) / scale), scale the mean excess over q of the top tenth, G(y) = exp(-y)
+but for a bend that all classes of a group have in common. G is measured from their excesses
+together, down to 0.01, and is exponential from there on. Below q, P is the empirical fraction.
+
+The empirical rate. The light curves of the archive turned over, 2 B - S about the baseline B (a
+median), hold no dips of lenses, but all else that the archive has. The same search on them gives
+(1 + number of flipped sources with as large a statistic) / (1 + number of flipped sources).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contimg.epochs import Epochs, Floats
+from contimg.ese_nulls import Group, NullOptions, group_sources, simulate, tasks_of
+from contimg.ese_search import search
+from contimg.tables import options_from
+
+TAIL = 0.1
+_KNOTS = np.array([1.0, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01])
+_N_REFERENCES = 100
+_FEWEST_LAST = 10
+_WHITE = -2.0  # first coordinate of a fit without a correlated background
+_FITTED = ("null_background", "null_modulation", "null_timescale_days", "null_jitter")
+
+
+@dataclass(frozen=True)
+class Bend:
+    """What the tails of a group have in common.
+
+    Attributes
+    ----------
+    excess : (Nknots,) excess over q, in units of the scale, that the parts `_KNOTS` reach.
+    beyond : scale from the last knot on, in the same units.
+    """
+
+    excess: Floats
+    beyond: float
+
+    def part(self, excess: Floats) -> Floats:
+        """Return G, the part of the tail above an excess."""
+        inside = np.exp(np.interp(excess, self.excess, np.log(_KNOTS)))
+        after = np.maximum(excess - self.excess[-1], 0.0)
+        return inside * np.exp(-after / self.beyond)
+
+
+EXPONENTIAL = Bend(-np.log(_KNOTS), 1.0)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Distribution of the statistic without events, of one class.
+
+    Attributes
+    ----------
+    statistics : sorted, of the nulls.
+    start, scale : q, and the mean excess over it.
+    """
+
+    statistics: Floats
+    start: float
+    scale: float
+    bend: Bend = EXPONENTIAL
+
+    def probability(self, statistic: Floats) -> Floats:
+        """Return the probability that a null reaches a statistic."""
+        n = len(self.statistics)
+        reached = n - np.searchsorted(self.statistics, statistic, side="left")
+        empirical = (1 + reached) / (1 + n)
+        tail = TAIL * self.bend.part(np.maximum(statistic - self.start, 0) / self.scale)
+        return np.where(statistic > self.start, tail, np.maximum(empirical, TAIL))
+
+
+def fit_tail(statistics: Floats, bend: Bend = EXPONENTIAL) -> Tail:
+    """Fit the tail of the statistics of nulls."""
+    ordered = np.sort(statistics)
+    start = float(np.quantile(ordered, 1 - TAIL))
+    above = ordered[ordered > start]
+    scale = float(np.mean(above - start)) if len(above) else 0.0
+    return Tail(ordered, start, max(scale, 1e-3), bend)
+
+
+def common_bend(halves: Sequence[tuple[Floats, Floats]]) -> Bend:
+    """Measure G from many classes, with nulls that had no part in the fit of the tail.
+
+    Parameters
+    ----------
+    halves : statistics of a class to fit the tail to, and others of the same class.
+    """
+    fits = [(fit_tail(fitted), judged) for fitted, judged in halves]
+    if not fits:
+        return EXPONENTIAL
+    excess = np.concatenate([(judged - tail.start) / tail.scale for tail, judged in fits])
+    knots = np.maximum(np.quantile(excess, 1 - TAIL * _KNOTS), 0.0)
+    last = excess[excess > knots[-1]]
+    if len(last) < _FEWEST_LAST or knots[-1] <= 0:
+        return EXPONENTIAL
+    knots[0] = 0.0
+    return Bend(knots, float(np.mean(last - knots[-1])))
+
+
+def coordinates(fits: pd.DataFrame, error: float) -> Floats:
+    """Place fits without an event so that like ones are near: (Nrows, 4).
+
+    Modulation and jitter count in powers of two from a quarter of the errors on; timescale and
+    kernel count as far as the modulation exceeds that.
+
+    Parameters
+    ----------
+    fits : null_background, null_modulation, null_timescale_days, null_jitter.
+    error : typical relative error.
+    """
+    modulation = fits["null_modulation"].fillna(0.0).to_numpy(dtype=float)
+    jitter = fits["null_jitter"].fillna(0.0).to_numpy(dtype=float)
+    days = fits["null_timescale_days"].fillna(0.0).to_numpy(dtype=float)
+    counts = modulation**2 / (modulation**2 + (error / 4) ** 2)
+    smooth = (fits["null_background"] == "smooth").to_numpy()
+    with np.errstate(divide="ignore"):
+        octaves = np.where(days > 0, np.log2(np.maximum(days, 1e-3) / 10), 0.0)
+    columns = [
+        np.log2(np.hypot(modulation, error / 4) / error),
+        np.log2(np.hypot(jitter, error / 2) / error),
+        0.5 * counts * octaves,
+        counts * smooth,
+    ]
+    return np.round(np.stack(columns, axis=1), 2)
+
+
+def is_white(places: Floats) -> NDArray[np.bool_]:
+    """Return whether fits, by their `coordinates`, have no correlated background."""
+    return places[..., 0] == _WHITE
+
+
+class Nulls:
+    """The searched nulls of one group."""
+
+    def __init__(self, group: Group, found: pd.DataFrame, n_class: int) -> None:
+        self.error = group.error
+        self.n_class = n_class
+        self.statistics = found["ese_llr"].to_numpy(dtype=float)
+        self.places = coordinates(found, group.error)
+        references = self.places[:: max(1, len(found) // _N_REFERENCES)]
+        halves = [self.near(place, 2) for place in references]
+        white = is_white(references)
+        self.bends = {
+            kind: common_bend(
+                [(one[::2], one[1::2]) for one, of in zip(halves, white, strict=True) if of == kind]
+            )
+            for kind in (True, False)
+        }
+
+    def near(self, place: Floats, times: int = 1) -> Floats:
+        """Return the statistics of the n_class nearest nulls, and of those as near as the last.
+
+        With `times`, of so many times as many.
+        """
+        distance = np.sum((self.places - place) ** 2, axis=1)
+        nth = min(times * self.n_class, len(distance)) - 1
+        return self.statistics[distance <= np.partition(distance, nth)[nth] + 1e-9]
+
+    def tail(self, place: Floats) -> Tail:
+        return fit_tail(self.near(place), self.bends[bool(is_white(place))])
+
+    def probabilities(self, fits: pd.DataFrame) -> pd.DataFrame:
+        """Return n_nulls, tail_start, tail_scale and ese_false_alarm of sources of the group."""
+        statistic = fits["ese_llr"].to_numpy(dtype=float)
+        places, inverse = np.unique(coordinates(fits, self.error), axis=0, return_inverse=True)
+        columns = np.empty((len(fits), 4))
+        for number, place in enumerate(places):
+            mine = inverse.reshape(-1) == number
+            tail = self.tail(place)
+            columns[mine] = (len(tail.statistics), tail.start, tail.scale, 0.0)
+            columns[mine, 3] = tail.probability(statistic[mine])
+        names = ["n_nulls", "tail_start", "tail_scale", "ese_false_alarm"]
+        return pd.DataFrame(columns, fits.index, names).astype({"n_nulls": np.int64})
+
+
+def false_alarms(
+    epochs: Epochs,
+    found: pd.DataFrame,
+    options: Mapping[str, Any] | None = None,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """Return the false-alarm probabilities of all sources.
+
+    Parameters
+    ----------
+    epochs : light curves.
+    found : what the search found, a row a source, in the order of `epochs.sources`.
+    options : keys of `contimg.ese_nulls.NullOptions` and of the search.
+    processes : that share the simulations; the values do not depend on it.
+
+    Returns
+    -------
+    table : a row a source, columns of the schema ESE_FALSE_ALARMS; probability 1 for sources
+        that were not searched.
+    """
+    search_options = dict(options or {})
+    settings = options_from(NullOptions, search_options)
+    number, groups = group_sources(epochs, found, settings)
+    keys = [name for name in ("source_id", "freq_hz") if name in epochs.sources]
+    table = epochs.sources[keys].assign(
+        null_class="", n_nulls=0, tail_start=np.nan, tail_scale=np.nan, ese_false_alarm=1.0
+    )
+    for one, group in enumerate(groups):
+        rows = np.flatnonzero(number == one)
+        tasks = tasks_of(group, settings, search_options)
+        nulls = Nulls(group, pd.concat(simulate(tasks, processes)), settings.n_class)
+        fits = found.iloc[rows]
+        probabilities = nulls.probabilities(fits)
+        for name in probabilities:
+            table.loc[table.index[rows], name] = probabilities[name].to_numpy()
+        table.loc[table.index[rows], "null_class"] = class_words(fits, group)
+    n_searched = int((number >= 0).sum())
+    table["ese_false_alarm_archive"] = -np.expm1(
+        n_searched * np.log1p(-np.minimum(table["ese_false_alarm"], 1 - 1e-16))
+    )
+    flipped = flipped_statistics(epochs, search_options)
+    flipped[number < 0] = np.nan
+    table["flipped_llr"] = flipped
+    table["flipped_false_alarm"] = flipped_rate(found["ese_llr"].to_numpy(dtype=float), flipped)
+    table["n_flipped"] = int(np.isfinite(flipped).sum())
+    return table
+
+
+def class_words(fits: pd.DataFrame, group: Group) -> list[str]:
+    """Say in words which class each source is of."""
+    words = []
+    for fit in fits[list(_FITTED)].itertuples(index=False):
+        kernel, modulation, days, jitter = fit
+        said = "white" if not modulation > 0 else f"{kernel} {100 * modulation:.2g} % {days:.3g} d"
+        words.append(
+            f"{said}{f', jitter {100 * jitter:.2g} %' if jitter > 0 else ''}; {group.words}"
+        )
+    return words
+
+
+def flipped_statistics(epochs: Epochs, options: Mapping[str, Any]) -> Floats:
+    """Return the statistic of each light curve turned over about its median."""
+    middle = np.full(len(epochs.flux_jy), np.nan)
+    some = np.isfinite(epochs.flux_jy).any(axis=1)
+    middle[some] = np.nanmedian(epochs.flux_jy[some], axis=1)
+    turned = replace(epochs, flux_jy=2 * middle[:, None] - epochs.flux_jy)
+    found = search(turned, options)
+    return found["ese_llr"].to_numpy(dtype=float).copy()
+
+
+def flipped_rate(statistics: Floats, flipped: Floats) -> Floats:
+    """Return (1 + number of flipped statistics at least as large) / (1 + their number)."""
+    known = np.sort(flipped[np.isfinite(flipped)])
+    reached = len(known) - np.searchsorted(known, statistics, side="left")
+    rate = (1 + reached) / (1 + len(known))
+    return np.where(np.isfinite(statistics), rate, 1.0)
