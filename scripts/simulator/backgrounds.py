@@ -181,8 +181,7 @@ def light_curves(
     background: str = "white",
     modulation: float = 0.0,
     timescale_days: float = 30.0,
-    error: float = 0.01,
-    unequal: float = 0.0,
+    error: float | Floats = 0.01,
     jitter: float = 0.0,
     outliers: float = 0.0,
     event: Floats | None = None,
@@ -193,15 +192,14 @@ def light_curves(
     ----------
     mjd : (Nepochs,) in order.
     background, modulation, timescale_days : a name of `PROCESSES`, its rms, its time scale.
-    error : typical standard error; `unequal` is the scatter of its logarithm over the epochs,
-        the same for all sources.
+    error : standard error, one or (Nepochs,).
     jitter : noise that the errors do not tell, as a fraction.
     outliers : part of the epochs that are off by 5 errors and more, either way.
     event : (n, Nepochs) or (Nepochs,) factor of the flux.
     """
     flickering = PROCESSES[background](mjd, n, random, timescale_days)
     flux = (1 + modulation * flickering) * (1.0 if event is None else event)
-    errors = error * np.exp(unequal * random.standard_normal(len(mjd)))
+    errors = np.broadcast_to(np.asarray(error, dtype=float), (len(mjd),))
     noise = np.hypot(errors, jitter) * random.standard_normal(flux.shape)
     if outliers:
         hit = random.random(flux.shape) < outliers

@@ -1,0 +1,40 @@
+"""Nulls of the library for the proof of the search: what its probabilities rest on."""
+
+import os
+from pathlib import Path
+
+# Before NumPy loads: the processes are the parallel part, and one thread each repeats to the bit.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pandas as pd
+
+from contimg.script import run
+from contimg.tables import write_table
+from proof.schemas import CALIBRATION
+from proof.truth import Setting, backgrounds_of, sizes_from
+from proof.work import calibrate, calibrations, null_settings, shared
+
+
+def main(
+    *, output: Path, sizes: dict | None = None, search: dict | None = None, threads: int = 1
+) -> None:
+    """Simulate and search the library's own light curves without events, for each setting.
+
+    output: calibration.parquet
+    sizes: the block `validation` of the configuration, as JSON
+    search: options of the search, as JSON
+    threads: processes
+    """
+    wanted = sizes_from(sizes or {})
+    judged = null_settings(wanted)
+    daily = [Setting("daily", error) for error in wanted.errors]
+    work = []
+    for setting in dict.fromkeys([*judged, *daily]):
+        known = backgrounds_of(setting.cadence) if setting in judged else []
+        work += calibrations(setting, known, wanted, search or {})
+    table = pd.concat(shared(calibrate, work, threads), ignore_index=True)
+    write_table(output, table, CALIBRATION, {"options": {"sizes": sizes, "search": search}})
+
+
+if __name__ == "__main__":
+    run(main, globals().get("snakemake"))
