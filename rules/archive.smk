@@ -29,6 +29,30 @@ rule normalise_lightcurves:
         "../scripts/normalise_lightcurves.py"
 
 
+rule search_ese:
+    input:
+        lightcurves="variability/lightcurves.parquet",
+    output:
+        output="variability/ese_search.parquet",
+    log:
+        "logs/search_ese.log",
+    benchmark:
+        "benchmarks/search_ese.jsonl"
+    conda:
+        "../envs/python.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(720),
+    params:
+        options=config["ese"],
+        code=code("search_ese"),
+    message:
+        "Lenses against correlated backgrounds in all light curves"
+    script:
+        "../scripts/search_ese.py"
+
+
 rule calibrate_false_alarms:
     input:
         lightcurves="variability/lightcurves.parquet",
@@ -57,6 +81,8 @@ rule calibrate_false_alarms:
 rule measure_variability:
     input:
         lightcurves="variability/lightcurves.parquet",
+        ese_search="variability/ese_search.parquet",
+        ese_false_alarms="variability/ese_false_alarms.parquet",
     output:
         output="variability/variability.parquet",
     log:
@@ -81,7 +107,10 @@ rule measure_variability:
 rule find_ese_candidates:
     input:
         lightcurves="variability/lightcurves.parquet",
+        ese_search="variability/ese_search.parquet",
+        ese_false_alarms="variability/ese_false_alarms.parquet",
         variability="variability/variability.parquet",
+        annotations=verdicts,
     output:
         output="variability/ese_candidates.parquet",
     log:

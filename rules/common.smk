@@ -210,3 +210,8 @@ def of_mosaics(wildcards):
 
 def reports_of_all_dates(wildcards):
     return [f"report/{date}/index.html" for date in config["dates"] or inventory.dates()]
+
+
+def verdicts(wildcards):
+    """What people say of candidates: an input where there is such a file; no rule makes one."""
+    return [path for path in ["annotations/candidates.csv"] if Path(path).is_file()]

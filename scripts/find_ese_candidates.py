@@ -1,23 +1,27 @@
 """Find candidate extreme scattering events in light curves."""
 
-import logging
-from dataclasses import replace
+import os
 from pathlib import Path
+
+# Before NumPy loads: sources are shared by processes, and one thread each repeats to the bit.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import logging
+from typing import Any
 
 import pandas as pd
 
-from contimg.achromaticity import with_depth_spectra
-from contimg.epochs import Epochs, usable_epochs
-from contimg.ese_candidates import find_candidates
-from contimg.schemas import ESE_CANDIDATES, EXTERNAL_LIGHTCURVES, WHOLE_BAND
+from contimg.annotations import read_annotations
+from contimg.chromaticity import with_chromaticity
+from contimg.epochs import Epochs
+from contimg.ese import fit_dips
+from contimg.ese_candidates import explanation, find_candidates, reason, searched_epochs
+from contimg.ese_search import search
+from contimg.false_alarm import false_alarms
+from contimg.light_curve_tables import read_light_curves
+from contimg.schemas import ESE_CANDIDATES, WHOLE_BAND
 from contimg.script import run
-from contimg.tables import (
-    read_table,
-    require_columns,
-    whole_band,
-    write_rejected_table,
-    write_table,
-)
+from contimg.tables import read_table, whole_band, write_rejected_table, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -26,46 +30,84 @@ def main(
     *,
     lightcurves: Path,
     output: Path,
+    ese_search: Path | None = None,
+    ese_false_alarms: Path | None = None,
     variability: Path | None = None,
+    annotations: list[Path] | None = None,
     options: dict | None = None,
+    threads: int = 1,
 ) -> None:
-    """List the sources that dip as an extreme scattering event does, the best first.
+    """List the sources that dip as behind a lens and not as their background does, the best first.
 
-    The whole band is searched; light curves of subband images then tell how a candidate's depth
-    goes with wavelength.
+    The whole band is searched, or each frequency by itself where there is no whole band. Light
+    curves of subband images then tell whether a candidate is chromatic. What is not given is made:
+    from the light curves alone the same list follows.
 
     lightcurves: parquet or CSV of this or another telescope; source_id, mjd, flux_jy and
-        flux_err_jy are enough
+        flux_err_jy are enough; freq_hz and upper_limit (true: flux_jy is a limit) may be there
     output: ese_candidates.parquet
-    variability: variability.parquet, for the positions where the light curves have none
-    options: min_score, max_false_alarm, min_fwhm_days, ... as JSON
+    ese_search, ese_false_alarms: of search_ese and calibrate_false_alarms
+    variability: variability.parquet, for the documented score and for positions
+    annotations: CSV of people's verdicts: id, verdict, who, note
+    options: max_false_alarm, min_fwhm_days, ... (`ese` of the configuration), sentinels, as JSON
+    threads: processes that share the sources
     """
-    curves, metadata = read_table(lightcurves)
-    about = {"options": options or {}, "lightcurves_digest": metadata.get("digest", "")}
+    options = options or {}
+    curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
+    about: dict[str, Any] = {
+        "options": options,
+        "lightcurves_digest": metadata.get("digest", ""),
+    }
     if metadata["status"] != "ok":
         write_rejected_table(output, ESE_CANDIDATES, metadata["reason"], about)
         return
-    require_columns(curves, EXTERNAL_LIGHTCURVES, lightcurves)
-    epochs = usable_epochs(whole_band(curves))
-    if variability is not None:
-        epochs = with_positions(epochs, read_table(variability)[0])
-    candidates = find_candidates(epochs, options)
-    about["n_sources"] = len(epochs.sources)
+    epochs = searched_epochs(curves, lightcurves)
+    searched = search(epochs, options, threads) if ese_search is None else rows_of(ese_search)
+    if ese_false_alarms is None:
+        alarms = false_alarms(epochs, searched, options, threads)
+    else:
+        alarms = rows_of(ese_false_alarms)
+    scores = scored(epochs, options) if variability is None else rows_of(variability)
+    verdicts = pd.concat([read_annotations(path) for path in annotations or [None]])
+    unknown = sorted(set(verdicts["id"]) - set(searched["source_id"]))
+    if unknown:
+        logger.warning("verdicts on sources without a light curve: %s", ", ".join(unknown))
+    found = find_candidates(searched, alarms, scores, verdicts, options)
+    about["n_sources"] = len(searched)
+    about["n_searched"] = n_searched = int((searched["template"] != "").sum())
+    found["reason"] = ""
     if "subband" in curves:
-        of_subbands = curves[curves.subband != WHOLE_BAND]
-        candidates, about["subband_depths"] = with_depth_spectra(candidates, of_subbands)
-    write_table(output, candidates, ESE_CANDIDATES, about)
-    logger.info("%d candidates among %d sources", len(candidates), len(epochs.sources))
+        of_subbands = curves[curves["subband"] != WHOLE_BAND]
+        found, about["subbands"] = with_chromaticity(found, of_subbands)
+    found = in_words(found, n_searched)
+    write_table(output, found, ESE_CANDIDATES, about)
+    logger.info("%d candidates among %d sources", len(found), len(searched))
 
 
-def with_positions(epochs: Epochs, variability: pd.DataFrame) -> Epochs:
-    """Fill in the positions that the light curves lack."""
-    known = variability.drop_duplicates("source_id").set_index("source_id")
-    filled = {
-        name: epochs.sources[name].fillna(epochs.sources.source_id.map(known[name]))
-        for name in ("ra_deg", "dec_deg")
-    }
-    return replace(epochs, sources=epochs.sources.assign(**filled))
+def rows_of(path: Path) -> pd.DataFrame:
+    """Read the rows of the whole band of a table."""
+    return whole_band(read_table(path)[0])
+
+
+def scored(epochs: Epochs, options: dict) -> pd.DataFrame:
+    """Return the documented score and the position of each source."""
+    scores = fit_dips(epochs, options)["ese_score"].to_numpy()
+    return epochs.sources.assign(ese_score=scores)
+
+
+def in_words(found: pd.DataFrame, n_searched: int) -> pd.DataFrame:
+    """Add the words; `reason` holds what the subbands tell."""
+    rows = found.to_dict("records")
+    reasons = [reason(row) + row["reason"] for row in rows]
+    explained = [
+        explanation(row, n_searched)
+        + (f" {row['reason'].removeprefix('; ').capitalize()}." if row["reason"] else "")
+        for row in rows
+    ]
+    return found.assign(
+        reason=pd.Series(reasons, found.index, dtype=object),
+        explanation=pd.Series(explained, found.index, dtype=object),
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ fractions of the baseline. The likelihood is Gaussian, with b marginalised by a 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-WHITE, DRW, SMOOTH = "white", "drw", "smooth"
+KERNELS = WHITE, DRW, SMOOTH = "white", "drw", "smooth"
 _LN_2PI = float(np.log(2 * np.pi))
 # Modulations and jitters are powers of this.
 _STEP = float(np.sqrt(2))
@@ -44,7 +46,7 @@ class BackgroundOptions:
     smooth_days: tuple[float, ...] = (3.0, 6.0, 12.0, 25.0, 50.0, 100.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """Backgrounds to try, (Ngrid,) each.
 
@@ -54,6 +56,9 @@ class Grid:
     modulation, jitter : fractions of the baseline.
     log_prior : up to a constant.
     kernels : names and timescales (NaN of white).
+    n_jitters, n_modulations : the grid is first the white ones by jitter, then for each other
+        kernel and timescale all modulations at the first jitter, at the second, ...
+    ranges : first and last + 1 of the white ones, the damped random walks and the smooth ones.
     """
 
     kernel: Integers
@@ -61,6 +66,9 @@ class Grid:
     jitter: Floats
     log_prior: Floats
     kernels: tuple[tuple[str, float], ...]
+    n_jitters: int
+    n_modulations: int
+    ranges: tuple[tuple[int, int], ...]
 
 
 def make_grid(error: float, options: BackgroundOptions) -> Grid:
@@ -68,8 +76,16 @@ def make_grid(error: float, options: BackgroundOptions) -> Grid:
 
     Modulations and jitters are powers of sqrt(2), from where they begin to matter.
     """
-    jitters = np.append(0.0, _powers(0.35 * error, options.max_jitter))
-    modulations = _powers(min(0.3 * error, 0.01), options.max_modulation)
+    jitters = (_power_of(0.35 * error), _power_of(options.max_jitter))
+    modulations = (_power_of(min(0.3 * error, 0.01)), _power_of(options.max_modulation))
+    return _grid(jitters, modulations, options)
+
+
+@lru_cache(maxsize=64)
+def _grid(
+    jitter_powers: tuple[int, int], modulation_powers: tuple[int, int], options: BackgroundOptions
+) -> Grid:
+    jitters, modulations = np.append(0.0, _powers(*jitter_powers)), _powers(*modulation_powers)
     kernels = [(WHITE, np.nan)]
     kernels += [(DRW, float(days)) for days in options.drw_days]
     kernels += [(SMOOTH, float(days)) for days in options.smooth_days]
@@ -81,14 +97,30 @@ def make_grid(error: float, options: BackgroundOptions) -> Grid:
         for modulation in modulations
     ]
     kernel, jitter, modulation = np.array(points).T
+    size = len(jitters) * len(modulations)
+    edges = np.cumsum(
+        [0, len(jitters), len(options.drw_days) * size, len(options.smooth_days) * size]
+    ).tolist()
+    ranges = tuple(pairwise(edges))
     prior = -modulation / options.modulation_scale - jitter / options.jitter_scale
-    return Grid(kernel.astype(np.int64), modulation, jitter, prior, tuple(kernels))
+    return Grid(
+        kernel.astype(np.int64),
+        modulation,
+        jitter,
+        prior,
+        tuple(kernels),
+        len(jitters),
+        len(modulations),
+        ranges,
+    )
 
 
-def _powers(smallest: float, largest: float) -> Floats:
-    first = int(np.floor(np.log(smallest) / np.log(_STEP)))
-    last = int(np.floor(np.log(largest) / np.log(_STEP)))
-    return _STEP ** np.arange(first, max(first, last) + 1)
+def _power_of(value: float) -> int:
+    return int(np.floor(np.log(value) / np.log(_STEP) + 1e-9))
+
+
+def _powers(first: int, last: int) -> Floats:
+    return np.power(_STEP, np.arange(first, max(first, last) + 1), dtype=np.float64)
 
 
 def correlation(kernel: str, timescale_days: float, days: Floats) -> Floats:
@@ -102,7 +134,7 @@ def correlation(kernel: str, timescale_days: float, days: Floats) -> Floats:
 
 
 def log_posterior(
-    left: Floats, one_one: Floats, log_det: Floats, log_prior: Floats, n_epochs: Floats | int
+    left: Floats, one_one: Floats, log_det: Floats, log_prior: Floats, n_epochs: Integers | int
 ) -> Floats:
     """Return the log posterior of backgrounds, the baseline marginalised.
 
@@ -120,7 +152,7 @@ def log_posterior(
 def fitted(
     one_one: Floats, one_y: Floats, one_t: Floats, t_y: Floats, t_t: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Fit y = b (1 - f t) by generalised least squares; only 0 < f <= 1 counts.
+    """Fit y = b (1 - f t) by generalised least squares.
 
     Parameters
     ----------
@@ -128,15 +160,24 @@ def fitted(
 
     Returns
     -------
-    gain : half of the decrease of chi-squared, 0 where f is out of range.
+    gain : half of the decrease of chi-squared, 0 where not 0 < f <= 1.
     baseline, fraction : b and f.
     """
+    gain, slope = gains(one_one, one_y, one_t, t_y, t_t)
     with np.errstate(divide="ignore", invalid="ignore"):
-        norm = t_t - one_t**2 / one_one
-        cross = one_t * one_y / one_one - t_y
-        slope = cross / norm
         baseline = (one_y + slope * one_t) / one_one
-        fraction = slope / baseline
-        good = (norm > 1e-6 * t_t) & (slope > 0) & (fraction <= 1)
-        gain = np.where(good, 0.5 * cross**2 / norm, 0.0)
-    return gain, baseline, fraction
+        return gain, baseline, slope / baseline
+
+
+def gains(
+    one_one: Floats, one_y: Floats, one_t: Floats, t_y: Floats, t_t: Floats
+) -> tuple[Floats, Floats]:
+    """Return the gain of `fitted`, and b f."""
+    mean_t = one_t / one_one
+    norm = t_t - mean_t * one_t
+    cross = mean_t * one_y - t_y
+    good = (cross > 0) & (norm > 1e-6 * t_t)
+    # f <= 1 is cross / norm <= b.
+    good &= cross <= (one_y * norm + cross * one_t) / one_one
+    slope = cross / np.where(good, norm, 1.0)
+    return np.where(good, 0.5 * cross * slope, 0.0), slope

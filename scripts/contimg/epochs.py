@@ -1,6 +1,8 @@
 """Light curves as arrays: the usable epochs of each source, from any telescope's table."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -18,49 +20,142 @@ class Epochs:
     ----------
     sources : one row a source (and frequency): source_id, ra_deg, dec_deg and, where the
         table has it, freq_hz; a source without any usable epoch is there too.
-    mjd, flux_jy, error_jy : (Nsources, Nepochs), in order of time.
+    mjd, flux_jy, error_jy : (Nsources, Nepochs), in order of time; Nepochs is 1 or more.
+    limit_jy, limit_error_jy : (Nsources, Nlimits) upper limits and the noise they were set in;
+        they are no epochs. None: the table has no limits.
     """
 
     sources: pd.DataFrame
     mjd: Floats
     flux_jy: Floats
     error_jy: Floats
+    limit_jy: Floats | None = None
+    limit_error_jy: Floats | None = None
+
+    def chunks(self, n_values: int) -> Iterator["Epochs"]:
+        """Yield the sources in order, about `n_values` epochs at once; one chunk if none."""
+        n_sources, n_epochs = self.mjd.shape
+        step = max(1, n_values // max(n_epochs, 1))
+        for start in range(0, max(n_sources, 1), step):
+            yield self._sources(slice(start, start + step))
+
+    def _sources(self, rows: slice) -> "Epochs":
+        arrays = {name.name: getattr(self, name.name) for name in fields(self)[1:]}
+        taken = {name: None if a is None else a[rows] for name, a in arrays.items()}
+        return Epochs(self.sources.iloc[rows], **taken)  # type: ignore[arg-type]
 
 
-def usable_epochs(curves: pd.DataFrame) -> Epochs:
+def over_chunks(
+    function: Callable[[Epochs], Mapping[str, NDArray]],
+    epochs: Epochs,
+    n_values: int,
+    threads: int = 1,
+) -> dict[str, NDArray]:
+    """Return the columns that `function` makes of the sources, a chunk of them at once.
+
+    Parameters
+    ----------
+    function : returns arrays of one number a source.
+    epochs : of all sources.
+    n_values : epochs in a chunk, about.
+    threads : chunks are shared out among them; the result does not depend on it.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(function, epochs.chunks(n_values)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def usable_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs:
     """Sort light curves into arrays.
 
     Parameters
     ----------
     curves : at least source_id, mjd, flux_jy, flux_err_jy. With norm_flux_jy and norm_err_jy
         these are used instead. With status, epochs other than ok and unnormalised are left
-        out; non-detections and negative fluxes count as any other.
+        out; with upper_limit, those where it is true are limits; non-detections and negative
+        fluxes count as any other.
+    name : of the table, for errors.
 
     Returns
     -------
     epochs : sources in the order of source_id (and freq_hz).
+
+    Raises
+    ------
+    ValueError
+        When a source (at one frequency) has two measurements at one time.
     """
-    keys = ["source_id"] + (["freq_hz"] if "freq_hz" in curves else [])
+    table, number, sources = _sorted_by_source(curves)
     normalised = {"norm_flux_jy", "norm_err_jy"} <= set(curves.columns)
     flux, error = ("norm_flux_jy", "norm_err_jy") if normalised else ("flux_jy", "flux_err_jy")
-    table = curves.sort_values([*keys, "mjd"], ignore_index=True)
-    number = table.groupby(keys, sort=True, dropna=False).ngroup().to_numpy()
-    firsts = table.drop_duplicates(keys).reset_index(drop=True)
-    sources = firsts[keys].assign(
-        **{name: firsts.get(name, np.nan) for name in ("ra_deg", "dec_deg")}
-    )
-    good = np.isfinite(table.mjd) & np.isfinite(table[flux]) & (table[error] > 0)
-    good &= np.isfinite(table[error])
+    values = {column: table[column].to_numpy(dtype=float) for column in ("mjd", flux, error)}
+    good = np.logical_and.reduce([np.isfinite(value) for value in values.values()])
+    good &= values[error] > 0
     if "status" in table:
-        good &= table.status.isin(USABLE)
-    keep = good.to_numpy(dtype=bool)
-    rows = number[keep]
-    columns = pd.Series(rows).groupby(rows).cumcount().to_numpy(dtype=np.int64)
-    shape = (len(sources), int(columns.max(initial=-1)) + 1)
+        good &= table.status.isin(USABLE).to_numpy(dtype=bool)
+    _refuse_twice(number[good], values["mjd"][good], sources, name)
+    is_limit = np.zeros(len(table), dtype=bool)
+    if "upper_limit" in table:
+        is_limit = table.upper_limit.to_numpy(dtype=bool)
 
-    def padded(name: str) -> Floats:
-        values = np.full(shape, np.nan)
-        values[rows, columns] = table[name].to_numpy(dtype=float)[keep]
-        return values
+    def padded(rows: NDArray[np.bool_], columns: list[str]) -> list[Floats]:
+        of_source = number[rows]
+        position = np.arange(len(of_source)) - np.searchsorted(of_source, of_source)
+        shape = (len(sources), int(position.max(initial=0)) + 1)
+        arrays = [np.full(shape, np.nan) for _ in columns]
+        for array, column in zip(arrays, columns, strict=True):
+            array[of_source, position] = values[column][rows]
+        return arrays
 
-    return Epochs(sources, padded("mjd"), padded(flux), padded(error))
+    limits = padded(good & is_limit, [flux, error]) if "upper_limit" in table else [None, None]
+    return Epochs(sources, *padded(good & ~is_limit, ["mjd", flux, error]), *limits)
+
+
+def _sorted_by_source(
+    curves: pd.DataFrame,
+) -> tuple[pd.DataFrame, NDArray[np.int64], pd.DataFrame]:
+    """Return the rows by source (and frequency) and time, the source of each, and the sources."""
+    number, found_names = pd.factorize(curves.source_id)
+    names = np.asarray(found_names, dtype=object)
+    by_name = np.argsort(names, kind="stable")
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[by_name] = np.arange(len(names))
+    number, names = rank[number], names[by_name]
+    frequencies = None
+    if "freq_hz" in curves:
+        band, frequencies = pd.factorize(curves.freq_hz, sort=True, use_na_sentinel=False)
+        both, number = np.unique(number * len(frequencies) + band, return_inverse=True)
+        names, frequencies = names[both // len(frequencies)], frequencies[both % len(frequencies)]
+    mjd = curves.mjd.to_numpy(dtype=float)
+    after = np.diff(number)
+    table = curves
+    if not ((after > 0) | ((after == 0) & (np.diff(mjd) >= 0))).all():
+        order = np.lexsort((mjd, number))
+        table, number = curves.iloc[order], number[order]
+    sources = pd.DataFrame({"source_id": names})
+    if frequencies is not None:
+        sources["freq_hz"] = np.asarray(frequencies, dtype=float)
+    for column in ("ra_deg", "dec_deg"):
+        found = np.full(len(sources), np.nan)
+        if column in table:
+            given = table[column].to_numpy(dtype=float)
+            known = np.flatnonzero(np.isfinite(given))[::-1]
+            found[number[known]] = given[known]  # the earliest is written last
+        sources[column] = found
+    return table, number, sources
+
+
+def _refuse_twice(
+    number: NDArray[np.int64], mjd: Floats, sources: pd.DataFrame, name: object
+) -> None:
+    """Raise when one source has two measurements at one time; rows are sorted."""
+    twice = np.flatnonzero((np.diff(number) == 0) & (np.diff(mjd) == 0))
+    if len(twice) == 0:
+        return
+    source = sources.iloc[number[twice[0]]]
+    where = f" at {source.freq_hz:.6g} Hz" if "freq_hz" in source else ""
+    remedy = "keep one of them" if where else "keep one, or give each frequency its freq_hz"
+    raise ValueError(
+        f"{name}: source {source.source_id} is measured twice at MJD {mjd[twice[0]]:.6f}{where} "
+        f"({len(twice)} such rows in all); one row a source and time is expected: {remedy}"
+    )

@@ -10,9 +10,9 @@ value is replaced by what they predict, and the log posterior corrected for that
 none. The search:
 
 1. Without an event, over the whole grid; outliers one by one.
-2. Coarse templates under two backgrounds: the best without an event, and the best white one (an
-   event is taken for modulation where there is none in the model). What is found is tried under
-   all backgrounds, and the coarse templates once more under the best of them.
+2. Coarse templates under three backgrounds, the best of each kernel without an event. (Without one
+   in the model an event is taken for modulation; not so under the white one.) What is found is
+   tried under all backgrounds, and the coarse templates once more under the best of them.
 3. All shapes of the lens bank around the best template, then finer widths and centres; again all
    backgrounds; outliers one by one.
 """
@@ -25,7 +25,10 @@ from numpy.typing import NDArray
 
 from contimg.backgrounds import Floats, Integers
 from contimg.ese_curves import SharedCurves
-from contimg.ese_templates import Events, whole_bank
+from contimg.ese_separate import SeparateCurves
+from contimg.ese_templates import Events, coarse_bank, whole_bank
+
+Curves = SharedCurves | SeparateCurves
 
 _LN_2PI = float(np.log(2 * np.pi))
 # Epochs that are this far, in log posterior, from being outliers are tried under all backgrounds.
@@ -76,13 +79,12 @@ class Fits:
         return Fits(**{one.name: getattr(self, one.name)[rows].copy() for one in fields(self)})
 
 
-def fit_both(curves: SharedCurves, flux: Floats, outlier_fraction: float) -> tuple[Fits, Fits]:
+def fit_both(curves: Curves, outlier_fraction: float) -> tuple[Fits, Fits]:
     """Fit backgrounds to light curves, without an event and with one.
 
     Parameters
     ----------
-    curves : what their covariances are.
-    flux : (S, N) light curves as fractions of the baseline.
+    curves : light curves and their covariances.
     outlier_fraction : probability that an epoch is bad.
 
     Returns
@@ -90,38 +92,36 @@ def fit_both(curves: SharedCurves, flux: Floats, outlier_fraction: float) -> tup
     null, event : `event.best - null.best` is the log likelihood ratio, each at its best
         background, priors included; not below 0 but for rounding.
     """
-    null = _start(flux, np.zeros(len(flux)), np.zeros(len(flux), dtype=np.int64))
-    evidence = curves.evidence(flux)
-    _keep_best(null, evidence)
+    null = _start(curves)
+    _keep_best(null, *curves.best())
+    event = _start(curves)
+    _with_event(curves, event)
     _without_outliers(curves, null, outlier_fraction)
-    event = _start(flux, null.correction * 0, null.n_outliers * 0)
-    _with_event(curves, event, evidence)
-    cleaned = np.flatnonzero(null.n_outliers > 0)
-    if len(cleaned):
-        some = curves.take(cleaned)
-        again = _start(null.flux[cleaned], null.correction[cleaned], null.n_outliers[cleaned])
-        _with_event(some, again, some.evidence(again.flux) + again.correction[:, None])
-        better = again.best > event.best[cleaned]
-        event.put(cleaned[better], again, better)
+    rows = np.flatnonzero(null.n_outliers > 0)
+    if len(rows):
+        again = null.take(rows)
+        again.best[:] = -np.inf
+        _with_event(curves.replaced(rows, again.flux), again)
+        better = again.best > event.best[rows]
+        event.put(rows[better], again, better)
     _without_outliers(curves, event, outlier_fraction)
     # What is bad if there is an event may be bad without one too.
-    cleaned = np.flatnonzero(event.n_outliers > 0)
-    if len(cleaned):
-        again = event.take(cleaned)
-        again.shape[:] = -1
-        again.best[:] = -np.inf
-        _keep_best(again, curves.take(cleaned).evidence(again.flux) + again.correction[:, None])
-        better = again.best > null.best[cleaned]
-        null.put(cleaned[better], again, better)
+    rows = np.flatnonzero(event.n_outliers > 0)
+    if len(rows):
+        again = event.take(rows)
+        again.best, again.shape = null.best[rows], null.shape[rows]
+        best, point = curves.replaced(rows, again.flux).best()
+        better = _keep_best(again, best + again.correction, point)
+        null.put(rows[better], again, better)
     return null, event
 
 
-def _start(flux: Floats, correction: Floats, n_outliers: Integers) -> Fits:
-    count = len(flux)
+def _start(curves: Curves) -> Fits:
+    count = len(curves.flux)
     return Fits(
-        flux=flux.copy(),
-        correction=correction.copy(),
-        n_outliers=n_outliers.copy(),
+        flux=curves.flux.copy(),
+        correction=np.zeros(count),
+        n_outliers=np.zeros(count, dtype=np.int64),
         best=np.full(count, -np.inf),
         point=np.zeros(count, dtype=np.int64),
         shape=np.full(count, -1),
@@ -130,44 +130,42 @@ def _start(flux: Floats, correction: Floats, n_outliers: Integers) -> Fits:
     )
 
 
-def _keep_best(fits: Fits, total: Floats) -> NDArray[np.bool_]:
-    """Keep the best background where it is better than what there is; tell where."""
-    best, point = total.max(axis=1), total.argmax(axis=1)
+def _keep_best(fits: Fits, best: Floats, point: Integers) -> NDArray[np.bool_]:
+    """Keep backgrounds that are better than what there is; tell where."""
     better = best > fits.best
     fits.best[better], fits.point[better] = best[better], point[better]
     return better
 
 
-def _with_event(curves: SharedCurves, fits: Fits, evidence: Floats) -> None:
-    """Find the best event of light curves as `fits` has them, outliers taken out or not.
-
-    Parameters
-    ----------
-    evidence : (S, Ngrid) without an event.
-    """
-    white = np.where(curves.grid.modulation == 0, evidence, -np.inf)
-    for points in (evidence.argmax(axis=1), white.argmax(axis=1), None):
-        if points is None:
-            points = fits.point
-        _try(curves, fits, evidence, curves.scan(fits.flux, points))
-    every = np.arange(len(whole_bank()))
-    _try(curves, fits, evidence, _nearest(curves, fits, every, _NEAR_CENTRES, np.ones(1)))
-    _try(curves, fits, evidence, _nearest(curves, fits, None, _FINE_CENTRES, _FINE_WIDTHS))
+def _with_event(curves: Curves, fits: Fits) -> None:
+    """Find the best events of light curves that are those of `fits`."""
+    for points in curves.starts.T:
+        _try(curves, fits, curves.scan(points))
+    _try(curves, fits, curves.scan(fits.point))
+    lenses = np.arange(len(coarse_bank()), len(whole_bank()))
+    near = _nearest(curves, fits.point, fits.events, lenses, _NEAR_CENTRES, np.ones(1))
+    near = _nearest(curves, fits.point, near, None, _FINE_CENTRES, _FINE_WIDTHS)
+    _try(curves, fits, near)
 
 
-def _try(curves: SharedCurves, fits: Fits, evidence: Floats, events: Events) -> None:
+def _try(curves: Curves, fits: Fits, events: Events) -> None:
     """Keep events that are better, under some background, than what there is."""
-    gains = curves.gains(fits.flux, curves.dips(events))
-    better = _keep_best(fits, evidence + gains)
+    best, point = curves.best(curves.dips(events))
+    better = _keep_best(fits, best + fits.correction, point)
     fits.shape[better] = events.shape[better]
     fits.centre_days[better] = events.centre_days[better]
     fits.fwhm_days[better] = events.fwhm_days[better]
 
 
 def _nearest(
-    curves: SharedCurves, fits: Fits, shapes: Integers | None, shifts: Floats, factors: Floats
+    curves: Curves,
+    points: Integers,
+    events: Events,
+    shapes: Integers | None,
+    shifts: Floats,
+    factors: Floats,
 ) -> Events:
-    """Return the best of the events around those of `fits`, under the same background.
+    """Return the best of the events around others, each under its background.
 
     Parameters
     ----------
@@ -175,52 +173,48 @@ def _nearest(
     shifts : of the centre, in widths.
     factors : of the width.
     """
-    count = len(fits.flux)
-    shape = fits.shape[:, None] if shapes is None else np.tile(shapes, (count, 1))
+    count = len(points)
+    shape = events.shape[:, None] if shapes is None else np.tile(shapes, (count, 1))
     size = (count, shape.shape[1], len(shifts), len(factors))
-    width = np.clip(
-        fits.fwhm_days[:, None] * factors,
-        curves.placement.min_fwhm_days,
-        curves.placement.max_fwhm_days,
-    )
-    centre = fits.centre_days[:, None] + fits.fwhm_days[:, None] * shifts
-    events = Events(
+    widest = curves.placement.max_fwhm_days
+    width = events.fwhm_days[:, None]
+    factor = np.clip(width * factors, curves.placement.min_fwhm_days, widest)
+    centre = events.centre_days[:, None] + width * shifts
+    around = Events(
         np.broadcast_to(shape[:, :, None, None], size).reshape(count, -1),
         np.broadcast_to(centre[:, None, :, None], size).reshape(count, -1),
-        np.broadcast_to(width[:, None, None, :], size).reshape(count, -1),
+        np.broadcast_to(factor[:, None, None, :], size).reshape(count, -1),
     )
-    gain = curves.fit(fits.flux, fits.point, events)[0]
-    gain = np.where(curves.admissible(events), gain, -1.0)
-    return events.take((np.arange(count), gain.argmax(axis=1)))
+    gain = curves.fit(points, around)[0]
+    gain = np.where(curves.admissible(around), gain, -1.0)
+    return around.take((np.arange(count), gain.argmax(axis=1)))
 
 
-def _without_outliers(curves: SharedCurves, fits: Fits, outlier_fraction: float) -> None:
+def _without_outliers(curves: Curves, fits: Fits, outlier_fraction: float) -> None:
     """Take outliers out, the worst first, as long as that makes the log posterior larger."""
-    rows = np.arange(len(fits.flux))
+    rows = np.arange(len(fits.best))
     with_event = bool((fits.shape >= 0).any())
+    most = np.clip(curves.n_epochs // _EPOCHS_AN_OUTLIER, 1, _MAX_OUTLIERS)
     while len(rows):
-        some, now = curves.take(rows), fits.take(rows)
+        now = fits.take(rows)
+        some = curves.replaced(rows, now.flux)
         dips = some.dips(now.events) if with_event else None
-        residual, variance = some.left_out(now.flux, now.point, dips)
+        residual, variance = some.left_out(now.point, dips)
+        there = variance > 0
+        variance = np.where(there, variance, 1.0)
         # Log density as an outlier, over that at what the others predict.
         cost = 0.5 * np.log(variance) + 0.5 * _LN_2PI + np.log(outlier_fraction)
-        worth = 0.5 * residual**2 / variance + cost
+        worth = np.where(there, 0.5 * residual**2 / variance + cost, -np.inf)
         epoch = worth.argmax(axis=1)
-        line = np.arange(len(rows))
-        most = np.clip(some.n_epochs // _EPOCHS_AN_OUTLIER, 1, _MAX_OUTLIERS)
-        tried = (worth[line, epoch] > -_NEARLY) & (now.n_outliers < most)
-        line, rows = line[tried], rows[tried]
+        line = np.flatnonzero((worth.max(axis=1) > -_NEARLY) & (now.n_outliers < most[rows]))
+        rows, now, epoch = rows[line], now.take(line), epoch[line]
         if not len(rows):
             return
-        epoch = epoch[tried]
-        some, now = some.take(line), now.take(line)
-        every = np.arange(len(rows))
-        now.flux[every, epoch] -= residual[line, epoch]
+        now.flux[np.arange(len(rows)), epoch] -= residual[line, epoch]
         now.correction += cost[line, epoch]
         now.n_outliers += 1
-        total = some.evidence(now.flux) + now.correction[:, None]
-        if dips is not None:
-            total += some.gains(now.flux, dips[line])
-        better = _keep_best(now, total)
+        some = some.replaced(line, now.flux)
+        best, point = some.best(None if dips is None else dips[line])
+        better = _keep_best(now, best + now.correction, point)
         fits.put(rows[better], now, better)
         rows = rows[better]

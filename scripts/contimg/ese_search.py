@@ -6,22 +6,29 @@ the same backgrounds with the same priors. It is no probability: how often a sou
 event reaches it is found by simulation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from contimg.backgrounds import BackgroundOptions, Floats, Grid, make_grid
+from contimg.backgrounds import BackgroundOptions, Floats, Grid, Integers, make_grid
 from contimg.epochs import Epochs
-from contimg.ese_curves import SharedCurves
+from contimg.ese_curves import Setting, SharedCurves
 from contimg.ese_fit import Fits, fit_both
-from contimg.ese_templates import Placement, counts, whole_bank, wings_in_words
+from contimg.ese_separate import SeparateCurves
+from contimg.ese_templates import Placement, whole_bank, wings_in_words
 from contimg.tables import options_from
 
-# Light curves that are searched at once.
+# Light curves of the same times and errors that are searched at once; so many are worth it.
 _AT_ONCE = 1000
+_MANY = 20
+# Light curves each of its own that go through the filter side by side.
+_SIDE_BY_SIDE = 16
 # Statistics are rounded to this, coarser than what the number of threads changes in them.
 _DECIMALS = 6
 
@@ -80,7 +87,9 @@ class SearchOptions:
 
 
 def search(
-    epochs: Epochs, options: Mapping[str, Any] | SearchOptions | None = None
+    epochs: Epochs,
+    options: Mapping[str, Any] | SearchOptions | None = None,
+    threads: int = 1,
 ) -> pd.DataFrame:
     """Search each source for the best event.
 
@@ -88,6 +97,7 @@ def search(
     ----------
     epochs : light curves.
     options : keys of `SearchOptions`.
+    threads : processes that share the sources; they change no value.
 
     Returns
     -------
@@ -95,12 +105,34 @@ def search(
         search schema. Where nothing could be searched `template` is "" and `ese_llr` 0.
     """
     settings = _settings(options)
-    rows = []
-    for mjd, flux, error in zip(epochs.mjd, epochs.flux_jy, epochs.error_jy, strict=True):
-        there = np.isfinite(flux)
-        rows.append(search_batch(mjd[there], flux[None, there], error[None, there], settings))
-    found = pd.concat(rows, ignore_index=True) if rows else _nothing(0, 0)
-    return pd.concat([epochs.sources.reset_index(drop=True), found], axis=1)
+    there = np.isfinite(epochs.flux_jy)
+    table = _nothing(there.sum(axis=1))
+    flux = np.where(there, epochs.flux_jy, 0.0)
+    error = np.where(there, epochs.error_jy, np.inf)
+    # Epochs that are not there follow the others; their time is that of the last.
+    first = np.where(there, epochs.mjd, np.inf).min(axis=1, initial=np.inf)
+    last = np.where(there, epochs.mjd, -np.inf).max(axis=1, initial=-np.inf)
+    mjd = np.where(there, epochs.mjd, last[:, None])
+    tasks, rows = [], []
+    for some, grid, scale in _alike(flux, error, settings):
+        days = np.round(mjd[some] - first[some, None], 3)
+        for part in np.array_split(np.arange(len(some)), -(-len(some) // _SIDE_BY_SIDE)):
+            most = int(there[some[part]].sum(axis=1).max())
+            tasks.append(
+                SeparateCurves(
+                    days[part, :most],
+                    flux[some[part], :most] / scale[part, None],
+                    error[some[part], :most] / scale[part, None],
+                    grid,
+                    settings.placement,
+                )
+            )
+            rows.append((some[part], scale[part]))
+    found = _mapped(partial(_found, settings=settings), tasks, threads)
+    for (some, scale), one in zip(rows, found, strict=True):
+        _put(table, some, one, first[some], scale)
+    names = [name for name in ("source_id", "freq_hz") if name in epochs.sources]
+    return pd.concat([epochs.sources[names].reset_index(drop=True), table], axis=1)
 
 
 def search_batch(
@@ -109,10 +141,10 @@ def search_batch(
     error: Floats,
     options: Mapping[str, Any] | SearchOptions | None = None,
 ) -> pd.DataFrame:
-    """Search light curves that share their times.
+    """Search light curves that share times and errors, many times faster than one by one.
 
-    Light curves with the same errors (in Jy) are searched together, which is many times faster;
-    their jitter and modulation are then fractions of their common baseline.
+    Modulation and jitter are fractions of their common baseline. Light curves of other errors than
+    the rest are searched one by one.
 
     Parameters
     ----------
@@ -126,30 +158,91 @@ def search_batch(
     """
     settings = _settings(options)
     error = np.broadcast_to(error, flux.shape)
-    table = _nothing(len(flux), len(mjd))
-    if len(mjd) < settings.min_epochs:
-        return table
+    table = _nothing(np.full(len(flux), len(mjd)))
+    days = np.round(mjd - mjd[0], 3) if len(mjd) else mjd
+    _, kinds, sizes = np.unique(error, axis=0, return_inverse=True, return_counts=True)
+    for kind in np.flatnonzero(sizes >= _MANY):
+        rows = np.flatnonzero(kinds.ravel() == kind)
+        alike = _alike(flux[rows], error[rows], settings, shared=True)
+        for some, grid, scale in alike:
+            setting = Setting(days, error[rows[0]] / scale[0], grid, settings.placement)
+            for first in range(0, len(some), _AT_ONCE):
+                part = rows[some[first : first + _AT_ONCE]]
+                curves = SharedCurves(setting, flux[part] / scale[0])
+                start_mjd, scales = np.full(len(part), mjd[0]), np.full(len(part), scale[0])
+                _put(table, part, _found(curves, settings), start_mjd, scales)
+    rest = np.flatnonzero(sizes[kinds.ravel()] < _MANY)
+    if len(rest):
+        sources = pd.DataFrame(index=np.arange(len(rest)))
+        mjds = np.broadcast_to(mjd, (len(rest), len(mjd)))
+        found = search(Epochs(sources, mjds, flux[rest], error[rest]), settings)
+        table.loc[rest, found.columns] = found.set_axis(rest)
+    return table
+
+
+def _alike(
+    flux: Floats, error: Floats, settings: SearchOptions, shared: bool = False
+) -> Iterator[tuple[Integers, Grid, Floats]]:
+    """Go through light curves that can be searched, by the backgrounds that are tried.
+
+    Parameters
+    ----------
+    flux, error : (S, N), error infinite where there is no epoch.
+    shared : all have the same errors, and get the same baseline and backgrounds.
+
+    Yields
+    ------
+    rows, grid, baseline : which light curves, their backgrounds and rough baselines.
+    """
+    there = np.isfinite(error)
     baseline = weighted_medians(flux, error)
-    typical = np.median(error, axis=1)
-    able = np.flatnonzero(baseline > typical)
-    _, kinds = np.unique(error[able], axis=0, return_inverse=True)
-    for kind in range(int(kinds.max(initial=-1)) + 1):
-        rows = able[kinds.ravel() == kind]
-        scale = float(np.median(baseline[rows]))
-        grid = make_grid(float(typical[rows[0]]) / scale, settings.backgrounds)
-        days = mjd - mjd[0]
-        curves = SharedCurves(days, error[rows[0]] / scale, grid, settings.placement)
-        if not len(curves.templates.values):
-            continue
-        for first in range(0, len(rows), _AT_ONCE):
-            some = rows[first : first + _AT_ONCE]
-            null, event = fit_both(curves, flux[some] / scale, settings.outlier_fraction)
-            found = _table_of(curves, null, event, settings)
-            found["centre_mjd"] += mjd[0]
-            found["baseline_jy"] *= scale
-            found["null_baseline_jy"] *= scale
-            table.loc[some, found.columns] = found.to_numpy(dtype=object)
-    return table.infer_objects()
+    typical = np.nanmedian(np.where(there, error, np.nan), axis=1) if error.size else baseline
+    able = (there.sum(axis=1) >= settings.min_epochs) & (baseline > typical)
+    rows = np.flatnonzero(able)
+    if not len(rows):
+        return
+    if shared:
+        baseline = np.full(len(flux), np.median(baseline[rows]))
+    grids = [make_grid(float(one), settings.backgrounds) for one in (typical / baseline)[rows]]
+    kinds = np.array([id(grid) for grid in grids])
+    for first in np.sort(np.unique(kinds, return_index=True)[1]):
+        some = rows[kinds == kinds[first]]
+        yield some, grids[first], baseline[some]
+
+
+def _mapped(function: Callable[[Any], Any], tasks: list[Any], threads: int) -> Iterable[Any]:
+    if threads <= 1 or len(tasks) <= 1:
+        return map(function, tasks)
+    with ProcessPoolExecutor(threads, get_context("forkserver")) as pool:
+        return list(pool.map(function, tasks))
+
+
+def _found(curves: SharedCurves | SeparateCurves, settings: SearchOptions) -> pd.DataFrame:
+    """Search light curves where a template is admissible; the index says which these are."""
+    rows = np.flatnonzero(curves.searchable())
+    curves = curves.replaced(rows, curves.flux[rows])
+    if not len(rows):
+        return _nothing(np.zeros(0, dtype=np.int64))
+    null, event = fit_both(curves, settings.outlier_fraction)
+    return _table_of(curves, null, event, settings).set_index(rows)
+
+
+def _put(
+    table: pd.DataFrame,
+    rows: Integers,
+    found: pd.DataFrame,
+    start_mjd: Floats,
+    scale: Floats,
+) -> None:
+    """Write what was found into a table, in its times and fluxes."""
+    which = found.index.to_numpy(dtype=np.int64)
+    found = found.assign(
+        centre_mjd=found["centre_mjd"] + start_mjd[which],
+        baseline_jy=found["baseline_jy"] * scale[which],
+        null_baseline_jy=found["null_baseline_jy"] * scale[which],
+    )
+    for name in found:
+        table.loc[rows[which], name] = found[name].to_numpy()
 
 
 def weighted_medians(flux: Floats, error: Floats) -> Floats:
@@ -166,9 +259,10 @@ def _settings(options: Mapping[str, Any] | SearchOptions | None) -> SearchOption
     return options_from(SearchOptions, options)
 
 
-def _nothing(count: int, n_epochs: int) -> pd.DataFrame:
+def _nothing(n_epochs: Integers) -> pd.DataFrame:
     """Return the rows of light curves in which nothing was found."""
-    values: dict[str, Any] = {"n_epochs": n_epochs, "ese_llr": 0.0, "template": ""}
+    values: dict[str, Any] = {"n_epochs": n_epochs.astype(np.int64)}
+    values |= {"ese_llr": 0.0, "template": ""}
     numbers = ("alpha", "beta_s", "impact", "lensed_fraction", "depth", "centre_mjd", "fwhm_days")
     values |= dict.fromkeys(numbers, np.nan)
     values |= {"n_epochs_in_dip": 0, "wings": "none", "incomplete": True}
@@ -181,18 +275,17 @@ def _nothing(count: int, n_epochs: int) -> pd.DataFrame:
             f"{prefix}jitter": np.nan,
             f"{prefix}outliers": 0,
         }
-    return pd.DataFrame(values, index=np.arange(count))
+    return pd.DataFrame(values, index=np.arange(len(n_epochs)))
 
 
 def _table_of(
-    curves: SharedCurves, null: Fits, event: Fits, settings: SearchOptions
+    curves: SharedCurves | SeparateCurves, null: Fits, event: Fits, settings: SearchOptions
 ) -> pd.DataFrame:
     """Return what was found of light curves that have an admissible template."""
-    _, baseline, fraction = (
-        one[:, 0]
-        for one in curves.fit(event.flux, event.point, event.events.take((slice(None), None)))
-    )
-    in_dip, before, after = counts(curves._days, event.centre_days, event.fwhm_days)
+    every = np.arange(len(event.best))
+    one_each = event.events.take((slice(None), None))
+    _, baseline, fraction = curves.replaced(every, event.flux).fit(event.point, one_each)
+    in_dip, before, after = curves.counts(event.events)
     lenses = [whole_bank()[number] for number in event.shape]
     wings = [
         wings_in_words(one, other, settings.min_wing_epochs)
@@ -206,16 +299,16 @@ def _table_of(
         "alpha": [lens.shape.alpha for lens in lenses],
         "beta_s": [lens.shape.beta_s for lens in lenses],
         "impact": [lens.shape.impact for lens in lenses],
-        "lensed_fraction": fraction,
-        "depth": fraction * np.array([lens.dip.max() for lens in lenses]),
+        "lensed_fraction": fraction[:, 0],
+        "depth": fraction[:, 0] * np.array([lens.dip.max() for lens in lenses]),
         "centre_mjd": event.centre_days,
         "fwhm_days": event.fwhm_days,
         "n_epochs_in_dip": in_dip,
         "wings": wings,
         "incomplete": [wing != "both" for wing in wings],
-        "baseline_jy": baseline,
+        "baseline_jy": baseline[:, 0],
         **_background_of(curves.grid, event, ""),
-        "null_baseline_jy": curves.baselines(null.flux, null.point),
+        "null_baseline_jy": curves.replaced(every, null.flux).baselines(null.point),
         **_background_of(curves.grid, null, "null_"),
     }
     return pd.DataFrame(columns)

@@ -1,7 +1,8 @@
 """Lens templates laid over the epochs of a light curve."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from contimg.lens import LensShape, LensTemplate, dips_at, make_template, name_o
 
 # Epochs within this of the centre are in the dip; those from WING to WING + 1 are a wing of it.
 _DIP, _WING = 0.5, 0.75
+_SLACK_DAYS = 1e-6
+# Templates times epochs held in memory at once.
+_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -62,30 +66,61 @@ class Events:
         return values
 
 
+def joined(events: list[Events]) -> Events:
+    """Return events one after the other."""
+    return Events(
+        np.concatenate([one.shape for one in events]),
+        np.concatenate([one.centre_days for one in events]),
+        np.concatenate([one.fwhm_days for one in events]),
+    )
+
+
+def millidays(days: Floats) -> tuple[int, ...]:
+    """Return times in units of 0.001 days: light curves that are observed together share them."""
+    return tuple(np.round(days * 1000).astype(int).tolist())
+
+
 @dataclass(frozen=True)
-class Templates:
-    """Dips on a grid of shapes, widths and centres.
+class Layout:
+    """Where coarse templates are tried in a light curve.
 
     Attributes
     ----------
-    values : (Ntemplates, Nepochs).
-    events : (Ntemplates,).
+    days : (N,) times of its epochs.
+    events : (T,).
     """
 
-    values: Floats
+    days: Floats
     events: Events
 
+    def dips(self) -> Iterator[tuple[slice, Floats]]:
+        """Go through the templates, as many as fit into memory at once: which, and (n, N)."""
+        step = max(1, _AT_ONCE // len(self.days))
+        if len(self.events.shape) <= step:
+            yield slice(None), self.all_dips
+            return
+        for first in range(0, len(self.events.shape), step):
+            some = slice(first, first + step)
+            yield some, self.events.take(some).dips(self.days)
 
-def lay_templates(days: Floats, placement: Placement) -> Templates:
-    """Return the admissible coarse templates for epochs at these times.
+    @cached_property
+    def all_dips(self) -> Floats:
+        """All templates, (T, N)."""
+        return self.events.dips(self.days)
+
+
+@lru_cache(maxsize=8)
+def lay_templates(millidays: tuple[int, ...], placement: Placement) -> Layout:
+    """Lay coarse templates over epochs.
 
     A centre lies between the first and last epoch. A template has enough epochs in its dip, and
     a wing on one side at least.
 
     Parameters
     ----------
-    days : (Nepochs,) in order.
+    millidays : times of the epochs, in order, in units of 0.001 days.
     """
+    days = np.array(millidays) / 1000
     ratio = placement.max_fwhm_days / placement.min_fwhm_days
     n_steps = max(1, int(np.ceil(np.log(ratio) / np.log(placement.width_ratio) - 1e-9)))
     centres: list[Floats] = []
@@ -104,13 +139,13 @@ def lay_templates(days: Floats, placement: Placement) -> Templates:
         np.tile(centre, n_shapes),
         np.tile(fwhm, n_shapes),
     )
-    return Templates(events.dips(days), events)
+    return Layout(days, events)
 
 
 def admissible(
     days: Floats, centre_days: Floats, fwhm_days: Floats, placement: Placement
 ) -> NDArray[np.bool_]:
-    """Whether dips have epochs in them, a wing on one side at least, and their centre in between."""
+    """Whether dips have epochs in them and a wing, and their centre within the light curve."""
     in_dip, before, after = counts(days, centre_days, fwhm_days)
     wing = np.maximum(before, after) >= placement.min_wing_epochs
     between = (centre_days >= days[0]) & (centre_days <= days[-1])
@@ -129,8 +164,8 @@ def counts(
     """
 
     def between(first: float, last: float) -> Integers:
-        start = np.searchsorted(days, centre_days + first * fwhm_days, side="left")
-        return np.searchsorted(days, centre_days + last * fwhm_days, side="right") - start
+        start = np.searchsorted(days, centre_days + first * fwhm_days - _SLACK_DAYS)
+        return np.searchsorted(days, centre_days + last * fwhm_days + _SLACK_DAYS) - start
 
     return between(-_DIP, _DIP), between(-_WING - 1, -_WING), between(_WING, _WING + 1)
 

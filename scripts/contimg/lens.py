@@ -205,41 +205,49 @@ def _landed(alpha: float, edges: Floats, power: int) -> Floats:
     return total
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def _sheet(alpha: float, beta_s: float) -> tuple[Floats, Floats]:
     """Return offsets (from 0, evenly spaced) and magnifications behind a sheet."""
-    sigma = beta_s * _SIGMA_OF_FWHM
-    step = sigma / _BINS
-    reach = _extent(alpha) + _REACH * sigma
-    edges = step * np.arange(int(np.ceil(reach / step)) + 1)
-    point = _landed(alpha, edges, 1) / step
-    smooth = gaussian_filter1d(
-        np.concatenate([point[::-1], point]), _BINS, mode="nearest", truncate=_REACH
-    )
-    smooth = smooth[len(point) :]
-    middle = (edges[1:] + edges[:-1]) / 2
-    return np.append(0.0, middle), np.append(smooth[0], smooth)
+    edges = _edges(alpha, beta_s)
+    point = _landed(alpha, edges, 1) / edges[1]
+    smooth = _smoothed(np.concatenate([point[::-1], point]))[len(point) :]
+    return np.append(0.0, _middles(edges)), np.append(smooth[0], smooth)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def _round_lens(alpha: float, beta_s: float) -> tuple[Floats, Floats]:
     """Return distances from the axis and magnifications behind a round lens.
 
-    A ring of rays at r' weighs exp(-(R^2 + r'^2) / 2 sigma^2) I0(R r' / sigma^2) / sigma^2 at R:
-    the Gaussian source averaged around the ring.
+    A ring of rays at r weighs exp(-(R^2 + r^2) / 2 sigma^2) I0(R r / sigma^2) / sigma^2 at R: the
+    Gaussian source averaged around the ring. Far from the axis I0(z) is
+    exp(z) (1 + 1 / 8z) / sqrt(2 pi z), and the sum over rings is a convolution.
     """
     sigma = beta_s * _SIGMA_OF_FWHM
-    step = sigma / _BINS
-    n_near = _REACH * _BINS
-    count = int(np.ceil(_extent(alpha) / step)) + 2 * n_near
-    edges = step * np.arange(count + 1)
-    rays = np.concatenate([np.zeros(n_near), _landed(alpha, edges, 2)])
-    middle = step * (np.arange(-n_near, count) + 0.5)
-    wanted = np.arange(count - n_near)
-    radius = step * (wanted + 0.5)
-    near = wanted[:, None] + np.arange(2 * n_near + 1)
-    ring = np.abs(middle[near])
-    weight = np.exp(-((radius[:, None] - ring) ** 2) / (2 * sigma**2))
-    weight *= i0e(radius[:, None] * ring / sigma**2) / sigma**2
-    values = np.einsum("rn,rn->r", weight, rays[near])
-    return np.append(0.0, radius), np.append(values[0], values)
+    edges = _edges(alpha, beta_s)
+    radius = _middles(edges)
+    rays = _landed(alpha, edges, 2)
+    density = rays / edges[1]
+    values = _smoothed(density / np.sqrt(radius)) / np.sqrt(radius)
+    values += _smoothed(density * radius**-1.5) * radius**-1.5 * sigma**2 / 8
+    near, seen = 2 * _REACH * _BINS, 3 * _REACH * _BINS
+    ring, at = radius[:seen], radius[:near, None]
+    weight = np.exp(-((at - ring) ** 2) / (2 * sigma**2)) * i0e(at * ring / sigma**2) / sigma**2
+    values[:near] = np.einsum("rn,n->r", weight, rays[:seen])
+    kept = slice(len(radius) - _REACH * _BINS)  # the rest is smoothed with what lies beyond
+    return np.append(0.0, radius[kept]), np.append(values[0], values[kept])
+
+
+def _edges(alpha: float, beta_s: float) -> Floats:
+    """Return the bins in which light is gathered: from the axis to beyond all bent rays."""
+    sigma = beta_s * _SIGMA_OF_FWHM
+    reach = _extent(alpha) + 3 * _REACH * sigma
+    return np.asarray(sigma / _BINS * np.arange(int(np.ceil(reach / sigma * _BINS)) + 1))
+
+
+def _middles(edges: Floats) -> Floats:
+    return (edges[1:] + edges[:-1]) / 2
+
+
+def _smoothed(values: Floats) -> Floats:
+    """Smooth by the source, values being in bins of sigma / `_BINS`."""
+    return np.asarray(gaussian_filter1d(values, _BINS, mode="nearest", truncate=_REACH))

@@ -91,14 +91,61 @@ LIGHTCURVES: Schema = (
 EXTERNAL_LIGHTCURVES: Schema = (
     SOURCE_ID,
     MJD,
-    Column("flux_jy", "float64", "Jy", "flux density"),
-    Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy"),
+    Column("flux_jy", "float64", "Jy", "flux density; of an upper limit, the limit"),
+    Column("flux_err_jy", "float64", "Jy", "standard error of flux_jy; of a limit, the noise"),
+    Column("freq_hz", "float64", "Hz", "frequency; one row a source and frequency", optional=True),
+    SUBBAND,
+    Column("upper_limit", "bool", "", "flux_jy is an upper limit, not a flux", optional=True),
+    Column("ra_deg", "float64", "deg", "ICRS right ascension", optional=True),
+    Column("dec_deg", "float64", "deg", "ICRS declination", optional=True),
 )
 
 ESE_SCORE = Column("ese_score", "float64", "", "weighted score of the best dip, 0 to 1")
-ESE_LLR = Column("ese_llr", "float64", "", "log-likelihood ratio, dip against constant with jitter")
+ESE_FLAG = Column("ese_flag", "bool", "", "ese_score is above the documented 0.6", optional=True)
+ESE_LLR = Column(
+    "ese_llr", "float64", "", "log likelihood ratio: lens and background against background alone"
+)
 ESE_FALSE_ALARM = Column(
     "ese_false_alarm", "float64", "", "upper bound of the probability that noise does as well"
+)
+
+
+def _background(prefix: str, fit: str) -> Schema:
+    """Columns of the background of the best fit with an event, or (null_) without."""
+    return (
+        Column(f"{prefix}baseline_jy", "float64", "Jy", f"baseline of the {fit}"),
+        Column(
+            f"{prefix}background", "string", "", f"kernel of the {fit}: white, drw, smooth, or none"
+        ),
+        Column(f"{prefix}modulation", "float64", "", f"rms of the background of the {fit}"),
+        Column(f"{prefix}timescale_days", "float64", "d", "its timescale; NaN when it is white"),
+        Column(f"{prefix}jitter", "float64", "", "excess white noise, fraction of the baseline"),
+        Column(f"{prefix}outliers", "int64", "", "epochs taken out as outliers"),
+    )
+
+
+_LENS: Schema = (
+    Column("template", "string", "", "best lens; empty where nothing was searched"),
+    Column("alpha", "float64", "", "its strength at 1.4 GHz"),
+    Column("beta_s", "float64", "", "its source's width (FWHM), in lens radii"),
+    Column("impact", "float64", "", "impact parameter in lens radii; NaN of a sheet"),
+    Column("lensed_fraction", "float64", "", "fraction of the baseline that is lensed"),
+    Column("depth", "float64", "", "largest dip as a fraction of the baseline"),
+    Column("centre_mjd", "float64", "d", "centre of the event"),
+    Column("fwhm_days", "float64", "d", "full width at half of the largest dip"),
+    Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
+    Column("wings", "string", "", "sides with epochs at the baseline: both, before, after, none"),
+    Column("incomplete", "bool", "", "not both"),
+)
+
+ESE_SEARCH: Schema = (
+    SOURCE_ID,
+    Column("n_epochs", "int64", "", "usable epochs"),
+    ESE_LLR,
+    *_LENS,
+    *_background("", "fit with the event"),
+    *_background("null_", "fit without an event"),
+    FREQ,
 )
 
 VARIABILITY: Schema = (
@@ -113,18 +160,47 @@ VARIABILITY: Schema = (
     Column("chi2_nu", "float64", "", "reduced chi-squared against wmean_jy, N-1 degrees"),
     Column("v", "float64", "", "std_jy / mean_jy"),
     Column("eta", "float64", "", "weighted reduced variance; equal to chi2_nu"),
+    Column(
+        "excess_variance",
+        "float64",
+        "",
+        "(std_jy^2 - mean squared error) / mean_jy^2; negative where the errors exceed the scatter",
+    ),
+    Column("excess_variance_err", "float64", "", "standard error of excess_variance"),
     Column("vs_max", "float64", "", "|Vs| of the pair behind m_max; 0 without such a pair"),
     Column("m_max", "float64", "", "largest |m| among pairs with |Vs| >= 4.3; 0 without one"),
     Column("epoch_a_mjd", "float64", "d", "earlier epoch of that pair"),
     Column("epoch_b_mjd", "float64", "d", "later epoch of that pair"),
+    Column("vs_largest", "float64", "", "largest |Vs| of any pair of epochs"),
+    Column("pair_p", "float64", "", "probability that noise has any pair of such |Vs| or more"),
     Column("asymmetry", "float64", "", "-1 slow fall, fast rise ... 1 fast fall, slow rise"),
     Column("timescale_days", "float64", "d", "full width at half depth of the best dip"),
     Column("amplitude", "float64", "", "peak to trough of the best dip, over its baseline"),
     ESE_SCORE,
+    ESE_FLAG,
     ESE_LLR,
     ESE_FALSE_ALARM,
     Column("first_mjd", "float64", "d", "first usable epoch"),
     Column("last_mjd", "float64", "d", "last usable epoch"),
+    Column("n_limits", "int64", "", "upper limits; not among n_epochs", optional=True),
+    Column("censored_mean_jy", "float64", "Jy", "mean flux, the limits included", optional=True),
+    Column(
+        "censored_mean_err_jy", "float64", "Jy", "standard error of censored_mean_jy", optional=True
+    ),
+    Column(
+        "censored_scatter_jy",
+        "float64",
+        "Jy",
+        "standard deviation of the flux itself, errors taken off, the limits included",
+        optional=True,
+    ),
+    Column(
+        "mean_upper_jy",
+        "float64",
+        "Jy",
+        "of a source with limits only: a constant flux above it passes one of them, at 95 %",
+        optional=True,
+    ),
     FREQ,
     SUBBAND,
 )
@@ -184,31 +260,74 @@ ESE_CANDIDATES: Schema = (
     RA,
     DEC,
     Column("rank", "int64", "", "1 is the best candidate"),
+    Column("found_by", "string", "", "search, or person: it is no candidate of the search"),
     ESE_SCORE,
     ESE_LLR,
     ESE_FALSE_ALARM,
-    Column("depth", "float64", "", "fitted depth as a fraction of the baseline"),
-    Column("centre_mjd", "float64", "d", "fitted centre of the dip"),
-    Column("fwhm_days", "float64", "d", "fitted full width at half depth"),
-    Column("shape", "string", "", "of the fitted dip: gaussian, flat or caustic", optional=True),
-    Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
-    Column("incomplete", "bool", "", "no epochs at the baseline on one side of the dip"),
-    Column("reason", "string", "", "why it is a candidate, in words"),
+    Column("null_class", "string", "", "sources without an event that it is compared with", True),
+    Column("n_nulls", "int64", "", "simulated light curves of that class", True),
+    Column(
+        "ese_false_alarm_archive",
+        "float64",
+        "",
+        "probability that one of the sources that were searched does as well without an event",
+        optional=True,
+    ),
+    Column(
+        "flipped_false_alarm",
+        "float64",
+        "",
+        "rate of as good events in this archive's light curves turned upside down",
+        optional=True,
+    ),
+    Column("n_flipped", "int64", "", "light curves that were turned upside down", optional=True),
+    Column("n_epochs", "int64", "", "usable epochs"),
+    *_LENS,
+    Column("shape", "string", "", "template", optional=True),
+    *_background("", "fit with the event"),
+    *_background("null_", "fit without an event"),
+    Column("reason", "string", "", "why it is a candidate, in a few words"),
+    Column("explanation", "string", "", "which template, when, how deep, against what, by chance"),
+    Column("verdict", "string", "", "of people, from annotations/candidates.csv"),
+    Column("verdict_who", "string", "", "whose verdict"),
+    Column("verdict_note", "string", "", "what they add"),
     FREQ,
     Column("n_subbands", "int64", "", "subband light curves that tell the dip's depth", True),
     Column(
-        "depth_exponent",
-        "float64",
+        "chromaticity",
+        "string",
         "",
-        "x of depth ~ wavelength^x over the subbands; 0: achromatic, 2: as plasma refracts",
+        "chromatic as behind a lens of plasma, achromatic, or undecided; empty without subbands",
         optional=True,
     ),
-    Column("depth_exponent_err", "float64", "", "standard error of depth_exponent", True),
+    Column("delta_chi2", "float64", "", "2 ln of the Bayes factor, lens over achromatic", True),
+    Column(
+        "expected_delta_chi2",
+        "float64",
+        "",
+        "by which the fitted lens differs from achromatic variation in these subbands",
+        optional=True,
+    ),
     Column(
         "achromatic_p",
         "float64",
         "",
-        "probability that equal depths differ as much from subband to subband",
+        "probability that achromatic variation reaches delta_chi2, from simulations",
         optional=True,
     ),
+    Column(
+        "lens_p",
+        "float64",
+        "",
+        "probability that the fitted lens gives no more than delta_chi2, from simulations",
+        optional=True,
+    ),
+    Column(
+        "depth_exponent",
+        "float64",
+        "",
+        "x of depth ~ wavelength^x over the subbands; it describes, chromaticity decides",
+        optional=True,
+    ),
+    Column("depth_exponent_err", "float64", "", "standard error of depth_exponent", True),
 )

@@ -6,10 +6,11 @@ where the errors are equal. What is left are products of matrices, over all ligh
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from contimg.backgrounds import Floats, Grid, correlation, fitted, log_posterior
+from contimg.backgrounds import Floats, Grid, correlation
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,7 @@ class SharedCovariances:
         if not equal:
             differ |= np.diff(grid.jitter) != 0
         edges = [0, *(np.flatnonzero(differ) + 1).tolist(), len(grid.kernel)]
-        self.blocks = [
-            self._block(slice(first, last), equal)
-            for first, last in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        self.blocks = [self._block(slice(first, last), equal) for first, last in pairwise(edges)]
 
     def _block(self, points: slice, equal: bool) -> Block:
         name, timescale = self.grid.kernels[self.grid.kernel[points.start]]
@@ -80,49 +78,3 @@ class SharedCovariances:
         """Return the number of the block that a background is in."""
         starts = [block.points.start for block in self.blocks]
         return int(np.searchsorted(starts, point, side="right")) - 1
-
-    def evidence(self, flux: Floats) -> Floats:
-        """Return the log posterior of each background without an event, up to a constant.
-
-        Parameters
-        ----------
-        flux : (S, N) light curves as fractions of the baseline.
-
-        Returns
-        -------
-        evidence : (S, Ngrid).
-        """
-        result = np.empty((len(flux), len(self.grid.kernel)))
-        for block in self.blocks:
-            y, one = block.transformed(flux), block.transformed(np.ones(flux.shape[1]))
-            weight = block.weight.T
-            one_one, one_y = one**2 @ weight, (y * one) @ weight
-            left = (y**2) @ weight - one_y**2 / one_one
-            result[:, block.points] = log_posterior(
-                left, one_one, block.log_det, self.grid.log_prior[block.points], len(self.days)
-            )
-        return result
-
-    def gains(self, flux: Floats, dips: Floats) -> Floats:
-        """Return what its template adds to the evidence of each light curve.
-
-        Parameters
-        ----------
-        flux, dips : (S, N) light curves and the template of each.
-
-        Returns
-        -------
-        gains : (S, Ngrid).
-        """
-        result = np.empty((len(flux), len(self.grid.kernel)))
-        for block in self.blocks:
-            y, one = block.transformed(flux), block.transformed(np.ones(flux.shape[1]))
-            t, weight = block.transformed(dips), block.weight.T
-            result[:, block.points] = fitted(
-                one**2 @ weight,
-                (y * one) @ weight,
-                (t * one) @ weight,
-                (t * y) @ weight,
-                (t**2) @ weight,
-            )[0]
-        return result

@@ -120,8 +120,9 @@ def test_from_subband_photometry_to_the_exponent_of_a_chromatic_dip(archive, tmp
     one = found.iloc[0]
     assert one.n_subbands == 4 and one.depth_exponent_err < 1
     assert abs(one.depth_exponent - 2) < 3 * one.depth_exponent_err
+    assert one.chromaticity == "chromatic" and one.achromatic_p < 0.01
     told = about["subband_depths"][one.source_id]
-    np.testing.assert_allclose(told["depth"], depths, rtol=0.1)
+    np.testing.assert_allclose(told["depth"], depths, rtol=0.2)  # the lens's dip is no Gaussian
     np.testing.assert_allclose(told["freq_hz"], freq_hz)
 
 

@@ -1,6 +1,7 @@
 """Metrics equal their published definitions, worked out here another way."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contimg.epochs import usable_epochs
 from contimg.schemas import VARIABILITY
 from contimg.tables import check_schema
-from contimg.variability import measure_variability
+from contimg.variability import max_deviation, measure_variability
 
 
 def curves(flux, error, mjd=None, source_id="s"):
@@ -28,14 +30,19 @@ light_curves = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(light_curves)
 def test_eta_of_the_papers_is_reduced_chi_squared(points):
+    """In exact arithmetic, since the papers' form loses digits in floating point."""
     flux, error = np.array(points).T
     row = measure_variability(curves(flux, error)).iloc[0]
-    w, n = error**-2.0, len(flux)
-    eta = n / (n - 1) * (np.mean(w * flux**2) - np.mean(w * flux) ** 2 / np.mean(w))
-    chi2_nu = np.sum(((flux - np.average(flux, weights=w)) / error) ** 2) / (n - 1)
+    n, s = len(flux), [Fraction(x) for x in flux.tolist()]
+    w = [1 / Fraction(x) ** 2 for x in error.tolist()]
+    mean_w, mean_ws, mean_wss = (
+        sum(a * b**power for a, b in zip(w, s, strict=True)) / n for power in (0, 1, 2)
+    )
+    eta = Fraction(n, n - 1) * (mean_wss - mean_ws**2 / mean_w)
+    wmean = mean_ws / mean_w
+    assert eta == sum(a * (b - wmean) ** 2 for a, b in zip(w, s, strict=True)) / (n - 1)
     assert row.eta == row.chi2_nu
-    assert row.chi2_nu == pytest.approx(chi2_nu, rel=1e-9, abs=1e-12)
-    assert row.eta == pytest.approx(eta, rel=1e-6, abs=1e-6 * np.mean(w * flux**2) + 1e-300)
+    assert row.eta == pytest.approx(float(eta), rel=1e-12, abs=1e-15 * float(mean_wss) + 1e-300)
 
 
 @settings(max_examples=100, deadline=None)
@@ -73,7 +80,8 @@ def test_one_epoch_has_a_flux_and_no_variability():
     row = measure_variability(curves([1.0], [0.1])).iloc[0]
     assert (row.n_epochs, row.mean_jy, row.first_mjd, row.last_mjd) == (1, 1.0, 60000.0, 60000.0)
     assert np.isnan([row.eta, row.v, row.std_jy, row.timescale_days]).all()
-    assert (row.ese_score, row.ese_false_alarm) == (0, 1)
+    assert np.isnan([row.excess_variance, row.vs_largest, row.pair_p]).all()
+    assert row.ese_score == 0 and not row.ese_flag
 
 
 def test_a_source_never_measured_is_a_row():
@@ -148,3 +156,70 @@ def test_subbands_have_rows_and_change_nothing_of_the_whole_band():
     assert found.subband.tolist() == [-1, 0] * 12
     alone = found[found.subband == -1].drop(columns=["freq_hz", "subband"])
     pd.testing.assert_frame_equal(alone.reset_index(drop=True), measure_variability(whole))
+
+
+@settings(max_examples=100, deadline=None)
+@given(light_curves)
+def test_excess_variance_is_that_of_the_paper(points):
+    """Vaughan et al. 2003, MNRAS 345, 1271, eqs. 8 and 11, F_var = 0 where nothing is in excess."""
+    flux, error = np.array(points).T
+    row = measure_variability(curves(flux, error)).iloc[0]
+    n, mean = len(flux), flux.mean()
+    if abs(mean) < 1e-3:
+        return
+    s2 = ((flux - mean) ** 2).sum() / (n - 1)
+    mean_error2 = (error**2).mean()
+    excess = (s2 - mean_error2) / mean**2
+    f_var = np.sqrt(max(excess, 0))
+    of_noise = np.sqrt(2 / n) * mean_error2 / mean**2
+    of_scatter = np.sqrt(mean_error2 / n) * 2 * f_var / mean
+    assert row.excess_variance == pytest.approx(excess, rel=1e-9, abs=1e-9 * mean_error2 / mean**2)
+    assert row.excess_variance_err == pytest.approx(np.hypot(of_noise, of_scatter), rel=1e-9)
+
+
+@pytest.mark.parametrize("modulation", [0.0, 0.02, 0.3])
+def test_excess_variance_is_unbiased_and_its_error_is_its_scatter(modulation):
+    """The error is that of the measurement: what the fluxes did is taken as it was."""
+    rng = np.random.default_rng(4)
+    true = 1 + modulation * np.sin(np.arange(80))
+    flux = np.concatenate([true + rng.normal(0, 0.05, 80) for _ in range(300)])
+    table = pd.concat(
+        [
+            curves(flux[80 * i : 80 * i + 80], np.full(80, 0.05), source_id=f"{i}")
+            for i in range(300)
+        ]
+    )
+    found = measure_variability(table)
+    pulls = (
+        found.excess_variance - true.var(ddof=1) / true.mean() ** 2
+    ) / found.excess_variance_err
+    assert abs(pulls.mean()) < 0.25
+    assert pulls.std() == pytest.approx(1, abs=0.25)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 40), st.integers(0, 10**6))
+def test_the_largest_deviation_in_its_own_sigma_has_a_limit(n_epochs, seed):
+    """(N-1)/sqrt(N), reached by one outlier: "5 sigma" cannot fire before 27 epochs."""
+    noise = np.random.default_rng(seed).normal(1, 0.1, n_epochs)
+    outlier = np.where(np.arange(n_epochs) == 1, 1000.0, 1.0)
+    table = pd.concat(
+        [curves(noise, np.full(n_epochs, 0.1)), curves(outlier, np.full(n_epochs, 0.1), None, "t")]
+    )
+    found = max_deviation(usable_epochs(table))
+    assert found[0] == pytest.approx(np.abs(noise - noise.mean()).max() / noise.std(ddof=1))
+    assert found[0] <= found[1] + 1e-9
+    assert found[1] == pytest.approx((n_epochs - 1) / np.sqrt(n_epochs))
+    assert (found[1] > 5) == (n_epochs >= 27)
+
+
+def test_metrics_do_not_depend_on_what_else_is_in_the_table():
+    rng = np.random.default_rng(6)
+    parts = [
+        curves(rng.normal(1, 0.3, n), np.full(n, 0.1), source_id=f"s{n}") for n in range(1, 60)
+    ]
+    together = measure_variability(pd.concat(parts)).set_index("source_id")
+    names = ["n_epochs", "wmean_jy", "eta", "vs_max", "m_max", "vs_largest", "pair_p"]
+    for part in parts[::7]:
+        alone = measure_variability(part).set_index("source_id")[names]
+        pd.testing.assert_frame_equal(alone, together.loc[alone.index, names])

@@ -1,0 +1,180 @@
+"""Light curves of other telescopes, with all that is odd in them: a clear error or honest rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import measure_variability
+from contimg.light_curve_tables import read_light_curves
+from contimg.schemas import VARIABILITY
+from contimg.tables import check_schema, read_table
+
+ROWS = {
+    "source_id": ["b", "a", "a", "a", "b"],
+    "mjd": [60003.0, 60100.5, 60000.25, 60001.25, 60001.0],
+    "flux_jy": [1.0, 2.0, 2.2, 1.8, 1.2],
+    "flux_err_jy": [0.1, 0.2, 0.1, 0.3, 0.1],
+}
+
+
+def measured(tmp_path, table, options=None, kind="csv"):
+    path = tmp_path / f"theirs.{kind}"
+    if kind == "csv":
+        pd.DataFrame(table).to_csv(path, index=False)
+    else:
+        pd.DataFrame(table).to_parquet(path)
+    measure_variability.main(lightcurves=path, output=tmp_path / "v.parquet", options=options)
+    found, about = read_table(tmp_path / "v.parquet")
+    check_schema(found, VARIABILITY)
+    return found.set_index("source_id"), about
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_order_gaps_and_unequal_errors_are_fine(tmp_path, kind):
+    found, about = measured(tmp_path, ROWS, kind=kind)
+    assert found.index.tolist() == ["a", "b"] and found.n_epochs.tolist() == [3, 2]
+    assert found.first_mjd.tolist() == [60000.25, 60001.0]
+    weights = np.array([0.2, 0.1, 0.3]) ** -2
+    assert found.wmean_jy["a"] == pytest.approx(np.average([2.0, 2.2, 1.8], weights=weights))
+    assert found[["ra_deg", "ese_llr", "ese_false_alarm"]].isna().all(axis=None)
+    assert about["rows"] == {"used": 5, "limits": 0, "left_out": 0}
+
+
+def test_sentinels_infinities_and_errors_of_zero_are_left_out_and_counted(tmp_path):
+    odd = pd.DataFrame(
+        {
+            "source_id": "a",
+            "mjd": 60010.0 + np.arange(6),
+            "flux_jy": [-99, -999, np.nan, np.inf, 1.0, 1.0],
+            "flux_err_jy": [0.1, 0.1, 0.1, 0.1, 0.0, -99],
+        }
+    )
+    table = pd.concat([pd.DataFrame(ROWS), odd])
+    found, about = measured(tmp_path, table, {"sentinels": [-99, -999]})
+    clean, _ = measured(tmp_path, ROWS)
+    pd.testing.assert_frame_equal(found, clean)
+    assert about["rows"] == {"used": 5, "limits": 0, "left_out": 6}
+
+
+def test_an_error_that_is_a_sentinel_takes_its_flux_with_it(tmp_path):
+    table = {**ROWS, "flux_err_jy": [0.1, 0.2, 999.0, 0.3, 0.1]}
+    assert measured(tmp_path, table, {"sentinels": [999]})[0].n_epochs["a"] == 2
+
+
+def test_what_looks_like_a_sentinel_is_told(tmp_path, caplog):
+    measured(tmp_path, {**ROWS, "flux_jy": [1.0, -99.0, 2.2, 1.8, 1.2]})
+    assert "if that stands for no value" in caplog.text and "[-99.0]" in caplog.text
+
+
+def test_a_source_without_usable_flux_is_a_row_of_none(tmp_path):
+    row = measured(tmp_path, {**ROWS, "flux_jy": [np.nan, 2.0, 2.2, 1.8, np.nan]})[0].loc["b"]
+    assert row.n_epochs == 0 and np.isnan(row.mean_jy) and np.isnan(row.pair_p)
+
+
+def test_a_table_without_rows_gives_one_without_rows(tmp_path):
+    for kind in ("csv", "parquet"):
+        empty = pd.DataFrame(ROWS)[:0].astype({"source_id": object})
+        assert len(measured(tmp_path, empty, kind=kind)[0]) == 0
+
+
+def test_positions_that_are_missing_stay_missing_and_others_are_found(tmp_path):
+    table = {**ROWS, "ra_deg": [np.nan, 10, np.nan, 10, np.nan], "dec_deg": [np.nan] * 5}
+    found, _ = measured(tmp_path, table)
+    assert found.ra_deg["a"] == 10 and np.isnan(found.ra_deg["b"]) and found.dec_deg.isna().all()
+
+
+def test_one_frequency_one_row(tmp_path):
+    both = pd.concat([pd.DataFrame(ROWS).assign(freq_hz=f) for f in (1.4e9, 3e9)])
+    found, _ = measured(tmp_path, both)
+    assert found.index.tolist() == ["a", "a", "b", "b"]
+    assert found.freq_hz.tolist() == [1.4e9, 3e9] * 2
+    alone, _ = measured(tmp_path, ROWS)
+    pd.testing.assert_frame_equal(found[found.freq_hz == 3e9].drop(columns="freq_hz"), alone)
+
+
+def test_the_same_time_twice_names_source_and_time(tmp_path):
+    table = {**ROWS, "mjd": [60003.0, 60001.25, 60000.25, 60001.25, 60001.0]}
+    with pytest.raises(
+        ValueError, match=r"theirs\.csv: source a is measured twice at MJD 60001.25"
+    ):
+        measured(tmp_path, table)
+    measured(tmp_path, {**table, "flux_jy": [1.0, np.nan, 2.2, 1.8, 1.2]})  # one has no flux
+    measured(tmp_path, {**table, "freq_hz": [1e9, 1e9, 2e9, 2e9, 2e9]})
+
+
+def test_limits_are_no_epochs_but_count_for_the_mean(tmp_path):
+    limits = ["false", "true", "false", "0", "1"]
+    found, about = measured(tmp_path, {**ROWS, "upper_limit": limits})
+    assert found.n_epochs.tolist() == [2, 1] and found.n_limits.tolist() == [1, 1]
+    plain = np.average([2.2, 1.8], weights=[0.1**-2, 0.3**-2])
+    assert found.wmean_jy["a"] == pytest.approx(plain)
+    assert found.censored_mean_jy["a"] < plain
+    assert np.isnan(found.mean_upper_jy["a"])
+    assert about["rows"] == {"used": 3, "limits": 2, "left_out": 0}
+
+
+def test_a_source_of_limits_only_has_a_bound_and_no_mean(tmp_path):
+    row = measured(tmp_path, {**ROWS, "upper_limit": [True, False, False, False, True]})[0].loc["b"]
+    assert row.n_epochs == 0 and row.n_limits == 2
+    assert np.isnan([row.mean_jy, row.censored_mean_jy, row.eta]).all()
+    assert 1.0 < row.mean_upper_jy < 1.0 + 1.645 * 0.1
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("flux_jy", ["1", "<0.5", "1", "1", "1"], r"flux_jy of row 2 is '<0.5', a number"),
+        ("source_id", ["a", None, "b", "b", "c"], r"row 2 and 0 more have no source_id"),
+        ("upper_limit", ["no", "yes", "perhaps", "no", "no"], r"upper_limit of row 3 is 'perhaps'"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, column, values, message):
+    with pytest.raises(ValueError, match=message):
+        measured(tmp_path, {**ROWS, column: values})
+
+
+def test_files_that_are_no_tables_are_named(tmp_path):
+    (tmp_path / "t.csv").write_text("")
+    (tmp_path / "t.parquet").write_text("text")
+    with pytest.raises(ValueError, match=r"t\.csv: not a table"):
+        read_light_curves(tmp_path / "t.csv")
+    with pytest.raises(ValueError, match=r"t\.parquet: not a readable parquet"):
+        read_light_curves(tmp_path / "t.parquet")
+
+
+def test_numbers_serve_as_names(tmp_path):
+    found, _ = measured(tmp_path, {**ROWS, "source_id": [7, 12, 12, 12, 7]}, kind="parquet")
+    assert found.n_epochs.to_dict() == {"12": 3, "7": 2}
+
+
+def test_the_search_and_its_false_alarms_are_copied_to_the_whole_band(tmp_path):
+    path = tmp_path / "curves.parquet"
+    bands = [pd.DataFrame(ROWS).assign(freq_hz=1.4e9 + 1e7 * b, subband=b) for b in (-1, 0)]
+    pd.concat(bands).to_parquet(path)
+    search = pd.DataFrame({"source_id": ["b", "a"], "ese_llr": [1.5, 20.0], "freq_hz": 1.39e9})
+    search.to_parquet(tmp_path / "search.parquet")
+    alarms = pd.DataFrame({"source_id": ["a"], "ese_false_alarm": [1e-4]})
+    alarms.to_parquet(tmp_path / "alarms.parquet")
+    measure_variability.main(
+        lightcurves=path,
+        output=tmp_path / "v.parquet",
+        ese_search=tmp_path / "search.parquet",
+        ese_false_alarms=tmp_path / "alarms.parquet",
+    )
+    found = read_table(tmp_path / "v.parquet")[0].set_index(["source_id", "subband"])
+    assert found.ese_llr[:, -1].to_dict() == {"a": 20.0, "b": 1.5}
+    assert found.ese_false_alarm["a", -1] == 1e-4 and np.isnan(found.ese_false_alarm["b", -1])
+    assert found.ese_llr[:, 0].isna().all() and found.ese_false_alarm[:, 0].isna().all()
+
+
+def test_two_rows_of_a_source_in_a_search_are_refused(tmp_path):
+    pd.DataFrame(ROWS).to_parquet(tmp_path / "curves.parquet")
+    pd.DataFrame({"source_id": ["a", "a"], "ese_llr": [1.0, 2.0]}).to_parquet(
+        tmp_path / "s.parquet"
+    )
+    with pytest.raises(ValueError, match=r"table of ese_llr: source a has several rows"):
+        measure_variability.main(
+            lightcurves=tmp_path / "curves.parquet",
+            output=tmp_path / "v.parquet",
+            ese_search=tmp_path / "s.parquet",
+        )
