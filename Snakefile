@@ -46,6 +46,7 @@ include: "rules/photometry.smk"
 include: "rules/mosaic.smk"
 include: "rules/archive.smk"
 include: "rules/report.smk"
+include: "rules/validate.smk"
 
 
 onstart:

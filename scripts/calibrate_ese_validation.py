@@ -6,13 +6,15 @@ from pathlib import Path
 # Before NumPy loads: the processes are the parallel part, and one thread each repeats to the bit.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from dataclasses import replace
+
 import pandas as pd
 
 from contimg.script import run
 from contimg.tables import write_table
 from proof.schemas import CALIBRATION
-from proof.truth import Setting, backgrounds_of, sizes_from
-from proof.work import calibrate, calibrations, null_settings, shared
+from proof.truth import Setting, sizes_from
+from proof.work import calibrate, known_backgrounds, null_settings
 
 
 def main(
@@ -28,11 +30,14 @@ def main(
     wanted = sizes_from(sizes or {})
     judged = null_settings(wanted)
     daily = [Setting("daily", error) for error in wanted.errors]
-    work = []
+    found = []
+    # Where only depths are found, and no rates judged, a third as many are enough.
+    fewer = replace(wanted, n_calibration=max(100, wanted.n_calibration // 3))
     for setting in dict.fromkeys([*judged, *daily]):
-        known = backgrounds_of(setting.cadence) if setting in judged else []
-        work += calibrations(setting, known, wanted, search or {})
-    table = pd.concat(shared(calibrate, work, threads), ignore_index=True)
+        known = known_backgrounds(setting) if setting in judged else []
+        some = wanted if known else fewer
+        found.append(calibrate(setting, known, some, search or {}, threads))
+    table = pd.concat(found, ignore_index=True)
     write_table(output, table, CALIBRATION, {"options": {"sizes": sizes, "search": search}})
 
 

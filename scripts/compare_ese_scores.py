@@ -7,14 +7,13 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-import pandas as pd
 
 from contimg.script import run
 from contimg.tables import read_table, write_table
 from proof.schemas import ROC
 from proof.scores import roc_curves, score, score_draws
 from proof.truth import Setting, sizes_from
-from proof.work import Judge, shared
+from proof.work import Judge, pieces_of, shared
 
 
 def main(
@@ -33,7 +32,7 @@ def main(
     threads: processes
     """
     wanted = sizes_from(sizes or {})
-    rows = pd.concat(shared(score, score_draws(wanted, search or {}), threads), ignore_index=True)
+    rows = shared(score, pieces_of(score_draws(wanted, search or {})), threads)
     judge = Judge(Setting("daily", 0.01), read_table(calibration)[0], wanted.n_class)
     rows["p_inferred"] = -np.log10(judge.nulls.probabilities(rows)["ese_false_alarm"])
     about = {

@@ -6,14 +6,12 @@ from pathlib import Path
 # Before NumPy loads: the processes are the parallel part, and one thread each repeats to the bit.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import pandas as pd
-
 from contimg.script import run
 from contimg.tables import read_table, write_table
 from proof.injections import depth_draws, required_draws, with_verdicts
 from proof.schemas import INJECTIONS
 from proof.truth import Setting, sizes_from
-from proof.work import Judge, search_draw, shared
+from proof.work import Judge, pieces_of, search_draws, shared
 
 
 def main(
@@ -32,17 +30,8 @@ def main(
     threads: processes
     """
     wanted = sizes_from(sizes or {})
-    parts = {
-        "required": required_draws(wanted, search or {}),
-        "depth": depth_draws(wanted, search or {}),
-    }
-    work = [draw for draws in parts.values() for draw in draws]
-    named = [name for name, draws in parts.items() for _ in draws]
-    found = [
-        one.assign(part=name)
-        for one, name in zip(shared(search_draw, work, threads), named, strict=True)
-    ]
-    rows = pd.concat(found, ignore_index=True)
+    draws = required_draws(wanted, search or {}) + depth_draws(wanted, search or {})
+    rows = shared(search_draws, pieces_of(draws), threads)
     known, _ = read_table(calibration)
     rows["p_inferred"] = 1.0
     for error in wanted.errors:

@@ -12,7 +12,14 @@ from contimg.script import run
 from contimg.tables import read_table, write_table
 from proof.schemas import NULLS
 from proof.truth import backgrounds_of, sizes_from
-from proof.work import Judge, null_draws, null_settings, search_draw, shared
+from proof.work import (
+    Judge,
+    null_draws,
+    null_settings,
+    pieces_of,
+    search_draws,
+    shared,
+)
 
 
 def main(
@@ -31,7 +38,7 @@ def main(
     threads: processes
     """
     wanted = sizes_from(sizes or {})
-    rows = pd.concat(shared(search_draw, null_draws(wanted, search or {}), threads))
+    rows = shared(search_draws, pieces_of(null_draws(wanted, search or {})), threads)
     known, _ = read_table(calibration)
     judged = []
     for setting in null_settings(wanted):

@@ -25,6 +25,8 @@ from contimg.ese_search import search_batch
 _SAME_CADENCE = 0.8
 _WEEK_DAYS = 7.0
 _LARGEST_MODULATION = 0.5
+# Fluxes that are searched at once, by one process: to set a search up takes time, too.
+_PIECE = 600_000
 # White noise is the commonest: its light curves are as many as those of this many kernels.
 _WHITE_SHARE = 4
 
@@ -216,16 +218,27 @@ def log_uniform(random: np.random.Generator, limits: tuple[float, float], n: int
     return np.exp(random.uniform(low, high, (n, 1)))
 
 
-def searched(task: NullTask) -> pd.DataFrame:
-    """Draw the light curves of a task and search them, a row a light curve."""
-    flux = draw(task)
-    errors = np.broadcast_to(np.array(task.group.errors), flux.shape)
-    return search_batch(np.array(task.group.mjd), flux, errors, task.search)
-
-
 def simulate(tasks: Sequence[NullTask], processes: int) -> list[pd.DataFrame]:
-    """Search the nulls of all tasks; the result does not depend on the number of processes."""
-    if processes <= 1 or len(tasks) < 2:
-        return [searched(task) for task in tasks]
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-        return list(pool.map(searched, tasks))
+    """Draw and search the nulls of one group; a table a task, a row a light curve.
+
+    They are searched in pieces of a fixed size, so that the result does not depend on the number
+    of processes.
+    """
+    group, search = tasks[0].group, tasks[0].search
+    flux = np.concatenate([draw(task) for task in tasks])
+    most = max(200, _PIECE // len(group.mjd))
+    pieces = [(group, flux[first : first + most], search) for first in range(0, len(flux), most)]
+    if processes <= 1 or len(pieces) < 2:
+        found = [_searched(piece) for piece in pieces]
+    else:
+        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+            found = list(pool.map(_searched, pieces))
+    table = pd.concat(found, ignore_index=True)
+    ends = np.cumsum([task.n for task in tasks])
+    return [table.iloc[end - task.n : end] for task, end in zip(tasks, ends, strict=True)]
+
+
+def _searched(piece: tuple[Group, Floats, Mapping[str, Any]]) -> pd.DataFrame:
+    group, flux, options = piece
+    errors = np.broadcast_to(np.array(group.errors), flux.shape)
+    return search_batch(np.array(group.mjd), flux, errors, options)

@@ -30,7 +30,7 @@ def required_draws(sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
     return [
         Draw(
             Setting("daily", 0.01), background, each, 0, sizes.seed, lens,
-            REQUIRED_DEPTH, REQUIRED_FWHM, search,
+            REQUIRED_DEPTH, REQUIRED_FWHM, search, "required",
         )
         for background in REQUIRED
         for lens in LENSES
@@ -42,7 +42,7 @@ def depth_draws(sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
     return [
         Draw(
             Setting("daily", error), DEPTH_BACKGROUND, sizes.n_depth, 0, sizes.seed, lens,
-            depth, width, search,
+            depth, width, search, "depth",
         )
         for error in sizes.errors
         for width in sizes.widths_days

@@ -1,6 +1,6 @@
 """The search beside the documented score and the largest deviation, on the same light curves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from contimg.epochs import Epochs
 from contimg.ese import fit_dips
 from contimg.ese_search import search_batch
 from proof.truth import LENSES, Background, Setting, Sizes
-from proof.work import FITTED, Draw, Floats
+from proof.work import FITTED, Draw, Floats, truths
 
 ROC_DEPTHS = (0.0, 0.05, 0.10, 0.20)
 ROC_BACKGROUNDS = (
@@ -27,6 +27,7 @@ STATISTICS = {
     "ese_score": "documented score (a)",
     "deviation": "max |S - mean| / std",
 }
+KEPT = ("background", "depth")
 # Where the existing pipelines put their thresholds.
 THRESHOLDS = {"ese_score": 0.6, "deviation": 5.0, "p_inferred": 3.0}
 
@@ -48,18 +49,18 @@ def score_draws(sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
     return draws
 
 
-def score(piece: Draw) -> pd.DataFrame:
-    """Draw light curves and return all statistics of them."""
-    flux, error, _ = piece.curves()
-    mjd = piece.setting.mjd
-    found = search_batch(mjd, flux, error, piece.search)[["ese_llr", *FITTED]]
+def score(draws: Sequence[Draw]) -> pd.DataFrame:
+    """Draw light curves of one setting and return all statistics of them."""
+    curves = [draw.curves() for draw in draws]
+    flux, error = (np.concatenate([one[part] for one in curves]) for part in (0, 1))
+    mjd, search = draws[0].setting.mjd, draws[0].search
+    found = search_batch(mjd, flux, error, search)[["ese_llr", *FITTED]]
     names = pd.DataFrame({"source_id": [f"{number}" for number in range(len(flux))]})
     epochs = Epochs(names, np.broadcast_to(mjd, flux.shape), flux, error)
     return found.assign(
-        ese_score=fit_dips(epochs, piece.search)["ese_score"].to_numpy(),
+        ese_score=fit_dips(epochs, search)["ese_score"].to_numpy(),
         deviation=largest_deviation(flux),
-        background=piece.background.words,
-        depth=piece.depth,
+        **{name: truth for name, truth in truths(draws).items() if name in KEPT},
     )
 
 

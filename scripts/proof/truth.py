@@ -27,7 +27,7 @@ class Sizes:
     ----------
     seed : of all of them.
     n_calibration, n_class : n_nulls and n_class of the library.
-    n_nulls : light curves without events a background, by cadence; none of a cadence left out.
+    n_nulls : light curves without events a background, by cadence.
     n_deep : of the backgrounds whose rate at 1e-3 is judged on daily epochs.
     n_required, n_depth, n_roc : events a background; a point of the depth curves; and light
         curves with and without events that the scores are compared on.
@@ -161,6 +161,8 @@ def sizes_from(options: Mapping[str, Any]) -> Sizes:
     for name in ("errors", "widths_days"):
         if name in given:
             given[name] = tuple(float(value) for value in given[name])
+    if "n_nulls" in given:
+        given["n_nulls"] = {name: count for name, count in given["n_nulls"].items() if count}
     return Sizes(**given)
 
 

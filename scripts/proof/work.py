@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contimg.ese_nulls import Group, NullOptions, NullTask, searched, tasks_of
+from contimg.ese_nulls import Group, NullOptions, NullTask, simulate, tasks_of
 from contimg.ese_search import search_batch
 from contimg.false_alarm import Bend, Nulls, Tail, common_bend, fit_tail
 from proof.truth import (
@@ -31,24 +31,18 @@ Floats = NDArray[np.float64]
 Work = TypeVar("Work")
 
 FITTED = ("null_background", "null_modulation", "null_timescale_days", "null_jitter")
-# Light curves in a piece of work, by number of epochs: what takes some ten seconds.
-_PIECE = ((100, 4000), (10_000, 1000))
+# Fluxes in a piece of work.
+_PIECE = 200_000
 
 
 def shared(
     do: Callable[[Work], pd.DataFrame], work: Sequence[Work], processes: int
-) -> list[pd.DataFrame]:
-    """Do pieces of work; the results are in their order, however many processes there are."""
+) -> pd.DataFrame:
+    """Do pieces of work; the rows are in their order, however many processes there are."""
     if processes <= 1:
-        return [do(piece) for piece in work]
+        return pd.concat([do(piece) for piece in work], ignore_index=True)
     with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-        return list(pool.map(do, work))
-
-
-def pieces(n: int, n_epochs: int) -> Iterable[int]:
-    """Split n light curves into numbers of them."""
-    most = next(size for epochs, size in _PIECE if n_epochs < epochs)
-    return [min(most, n - first) for first in range(0, n, most)]
+        return pd.concat(list(pool.map(do, work)), ignore_index=True)
 
 
 def group_of(setting: Setting) -> Group:
@@ -60,42 +54,37 @@ def null_options(sizes: Sizes) -> NullOptions:
     return NullOptions(n_nulls=sizes.n_calibration, n_class=sizes.n_class)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Nulls of the library to simulate: for the production's classes, or one known background."""
-
-    setting: Setting
-    known: str
-    task: NullTask
-
-
-def calibrations(
-    setting: Setting, backgrounds: Iterable[Background], sizes: Sizes, search: Mapping[str, Any]
-) -> list[Calibration]:
-    """Return what the library simulates for a setting.
+def calibrate(
+    setting: Setting,
+    backgrounds: Iterable[Background],
+    sizes: Sizes,
+    search: Mapping[str, Any],
+    processes: int,
+) -> pd.DataFrame:
+    """Simulate and search nulls of the library: rows of the schema CALIBRATION.
 
     Parameters
     ----------
     backgrounds : those of which the library's own rate is measured, if it has them.
     """
     group = group_of(setting)
-    made = [Calibration(setting, "", one) for one in tasks_of(group, null_options(sizes), search)]
+    tasks = list(tasks_of(group, null_options(sizes), search))
+    known = [""] * len(tasks)
     for one in backgrounds:
         if one.calibrated:
             modulation = (one.modulation, one.modulation) if one.modulation else (0.0, 0.0)
-            task = NullTask(
-                group, CALIBRATED[one.process], one.timescale_days, modulation,
-                (1e-9, 1e-9), sizes.n_calibration, search,
+            tasks.append(
+                NullTask(
+                    group, CALIBRATED[one.process], one.timescale_days, modulation,
+                    (1e-9, 1e-9), sizes.n_calibration, search,
+                )
             )  # fmt: skip
-            made.append(Calibration(setting, one.words, task))
-    return made
-
-
-def calibrate(piece: Calibration) -> pd.DataFrame:
-    """Simulate and search nulls of the library."""
-    found = searched(piece.task)
-    named = {"setting": piece.setting.name, "known": piece.known}
-    return found[["ese_llr", *FITTED]].assign(**named)
+            known.append(one.words)
+    found = [
+        table[["ese_llr", *FITTED]].assign(setting=setting.name, known=name)
+        for table, name in zip(simulate(tasks, processes), known, strict=True)
+    ]
+    return pd.concat(found, ignore_index=True)
 
 
 class Judge:
@@ -134,7 +123,8 @@ class Draw:
     ----------
     lens : name in `LENSES`; "" for none.
     depth, fwhm_days : of the event.
-    part : number of the piece of work.
+    part : number of the draw, of several alike.
+    purpose : what the events are for.
     """
 
     setting: Setting
@@ -146,6 +136,7 @@ class Draw:
     depth: float = 0.0
     fwhm_days: float = 0.0
     search: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str = ""
 
     def curves(self) -> tuple[Floats, Floats, Floats]:
         """Return fluxes and errors (n, Nepochs), and centres of the events."""
@@ -171,22 +162,40 @@ class Draw:
         return flux, error, centre
 
 
-def search_draw(piece: Draw) -> pd.DataFrame:
-    """Draw and search light curves: what was found, and what was true."""
-    flux, error, centre = piece.curves()
-    found = search_batch(piece.setting.mjd, flux, error, piece.search)
+def search_draws(draws: Sequence[Draw]) -> pd.DataFrame:
+    """Draw and search light curves of one setting: what was found, and what was true."""
+    curves = [draw.curves() for draw in draws]
+    flux, error, centre = (np.concatenate(parts) for parts in zip(*curves, strict=True))
+    found = search_batch(draws[0].setting.mjd, flux, error, draws[0].search)
     kept = found[["ese_llr", *FITTED, "template", "depth", "centre_mjd", "fwhm_days"]]
     renamed = kept.rename(
         columns={name: f"found_{name}" for name in ("depth", "centre_mjd", "fwhm_days")}
     )
-    return renamed.assign(
-        setting=piece.setting.name,
-        background=piece.background.words,
-        lens=piece.lens,
-        depth=piece.depth,
-        fwhm_days=piece.fwhm_days,
-        centre_mjd=centre,
-    )
+    return renamed.assign(**truths(draws), centre_mjd=centre)
+
+
+def truths(draws: Sequence[Draw]) -> dict[str, Any]:
+    """Return what is true of each light curve of draws, by column."""
+    n = [draw.n for draw in draws]
+    return {
+        "setting": np.repeat([draw.setting.name for draw in draws], n),
+        "background": np.repeat([draw.background.words for draw in draws], n),
+        "part": np.repeat([draw.purpose for draw in draws], n),
+        "lens": np.repeat([draw.lens for draw in draws], n),
+        "depth": np.repeat([draw.depth for draw in draws], n),
+        "fwhm_days": np.repeat([draw.fwhm_days for draw in draws], n),
+    }
+
+
+def pieces_of(draws: Sequence[Draw]) -> list[list[Draw]]:
+    """Join draws of one setting to pieces of work of some hundred thousand fluxes."""
+    pieces: list[list[Draw]] = []
+    for draw in draws:
+        fluxes = sum(one.n for one in pieces[-1]) * len(draw.setting.mjd) if pieces else 0
+        if not pieces or pieces[-1][0].setting != draw.setting or fluxes > _PIECE:
+            pieces.append([])
+        pieces[-1].append(draw)
+    return pieces
 
 
 def null_settings(sizes: Sizes) -> list[Setting]:
@@ -197,6 +206,12 @@ def null_settings(sizes: Sizes) -> list[Setting]:
     return found
 
 
+def known_backgrounds(setting: Setting) -> list[Background]:
+    """Return the backgrounds of which the library's own rate is measured; on daily epochs few."""
+    many = backgrounds_of(setting.cadence)
+    return [one for one in many if setting.cadence != "daily" or one in DEEP]
+
+
 def null_draws(sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
     """Return all light curves without events."""
     draws = []
@@ -205,11 +220,8 @@ def null_draws(sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
             n = sizes.n_nulls[setting.cadence]
             if setting.cadence == "daily" and background in DEEP:
                 n = max(n, sizes.n_deep)
-            draws += in_pieces(Draw(setting, background, n, 0, sizes.seed, search=search))
+            most = max(1, _PIECE // len(setting.mjd))
+            for part, first in enumerate(range(0, n, most)):
+                size = min(most, n - first)
+                draws.append(Draw(setting, background, size, part, sizes.seed, search=search))
     return draws
-
-
-def in_pieces(draw: Draw) -> list[Draw]:
-    """Split light curves into pieces of work."""
-    sizes = pieces(draw.n, len(draw.setting.mjd))
-    return [replace(draw, n=size, part=part) for part, size in enumerate(sizes)]
