@@ -112,7 +112,7 @@ def group_sources(
     Parameters
     ----------
     epochs : light curves.
-    found : of the search, a row a source of `epochs`: baseline_jy, null_modulation.
+    found : of the search, a row a source of `epochs`.
     options : null_error_step, max_cadences.
 
     Returns
@@ -120,17 +120,14 @@ def group_sources(
     number : (Nsources,) group of each source; -1 of those that were not searched.
     groups : by number.
     """
-    baseline = found["baseline_jy"].to_numpy(dtype=float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.nanmedian(np.where(np.isfinite(epochs.flux_jy), epochs.error_jy, np.nan), axis=1)
-        error = np.where(baseline > 0, error / baseline, np.nan)
+    error = relative_errors(epochs, found)
     searched = np.flatnonzero(np.isfinite(error) & (found["null_background"] != "").to_numpy())
     cadence, typical = cadences(epochs, searched, options.max_cadences)
     step = np.log(options.null_error_step)
     level = np.round(np.log(error[searched]) / step).astype(int)
     keys = list(zip(cadence.tolist(), level.tolist(), strict=True))
     modulation = found["null_modulation"].to_numpy(dtype=float)[searched]
-    number = np.full(len(baseline), -1, dtype=np.int64)
+    number = np.full(len(found), -1, dtype=np.int64)
     groups: list[Group] = []
     for key in sorted(set(keys)):
         members = np.array([one == key for one in keys])
@@ -138,12 +135,22 @@ def group_sources(
         source = typical[key[0]]
         there = np.isfinite(epochs.flux_jy[source])
         errors = epochs.error_jy[source, there]
-        errors = errors / np.median(errors) * np.exp(key[1] * step)
+        errors = errors / np.median(errors) * np.median(error[searched[members]])
         largest = 2.0 ** np.ceil(np.log2(max(modulation[members].max(), 1e-3)))
         groups.append(
             Group(tuple(epochs.mjd[source, there].tolist()), tuple(errors.tolist()), largest)
         )
     return number, groups
+
+
+def relative_errors(epochs: Epochs, found: pd.DataFrame) -> Floats:
+    """Return the typical error of each source over its baseline, NaN where there is none."""
+    baseline = found["null_baseline_jy"].to_numpy(dtype=float)
+    error = np.full(len(baseline), np.nan)
+    some = np.isfinite(epochs.flux_jy).any(axis=1) & (baseline > 0)
+    there = np.isfinite(epochs.flux_jy[some])
+    error[some] = np.nanmedian(np.where(there, epochs.error_jy[some], np.nan), axis=1)
+    return error / np.where(some, baseline, np.nan)
 
 
 def cadences(

@@ -69,6 +69,7 @@ def depths_figure(depths: pd.DataFrame, widths: list[float]) -> bytes:
     for panel, width in zip(panels, widths, strict=True):
         rows = depths[depths["fwhm_days"] == width]
         for colour, (lens, one) in zip(COLOURS, rows.groupby("lens", sort=False), strict=False):
+            one = one.sort_values("error")
             panel.plot(100 * one["error"], 100 * one["d90"], "o-", ms=3.5, color=colour, label=lens)
         log_axes(panel)
         panel.set(xlabel="total error of a transit (%)", title=f"{width:g} days")
@@ -115,17 +116,19 @@ def required_figure(required: pd.DataFrame) -> bytes:
 
     Parameters
     ----------
-    required : background, part, low, high (95 %).
+    required : background, known, part, low, high (95 %).
     """
     figure = canvas(760, 60 + 17 * len(required))
     axes = figure.subplots()
     axes.axvline(90, color=VERMILLION, lw=1)
+    axes.plot(100 * required["known"], range(len(required)), "D", ms=4, color=ORANGE, label="known")
     part = 100 * required["part"]
     axes.errorbar(
         part, range(len(required)),
         xerr=(part - 100 * required["low"], 100 * required["high"] - part),
-        fmt="o", ms=4, mew=0, elinewidth=0.8, color=BLUE,
+        fmt="o", ms=4, mew=0, elinewidth=0.8, color=BLUE, label="inferred",
     )  # fmt: skip
+    axes.legend(loc="lower left", title="background")
     axes.set_yticks(range(len(required)), required["background"])
     axes.invert_yaxis()
     axes.set(xlabel="events found (%)", xlim=(min(80.0, float(part.min()) - 5), 100.5))

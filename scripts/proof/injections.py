@@ -20,7 +20,7 @@ from simulator.lenses import depth_and_width
 
 REQUIRED_DEPTH, REQUIRED_FWHM = 0.2, 60.0
 # Depths that are tried, in units of what should be found half of the time.
-_STEPS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
+_STEPS = (0.5, 0.8, 1.3, 2.0, 3.2, 5.0, 8.0)
 FOUND_PART = 0.9
 
 
@@ -62,8 +62,12 @@ def depths_tried(error: float, fwhm_days: float, lens: str) -> list[float]:
 
 def with_verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     """Add whether each event was found."""
-    near = (rows["found_centre_mjd"] - rows["centre_mjd"]).abs() <= rows["fwhm_days"]
-    return rows.assign(is_found=(rows["p_inferred"] <= MAX_FALSE_ALARM) & near)
+    return rows.assign(is_found=(rows["p_inferred"] <= MAX_FALSE_ALARM) & is_near(rows))
+
+
+def is_near(rows: pd.DataFrame) -> pd.Series:
+    """Return whether the centre found lies within one width of the truth."""
+    return (rows["found_centre_mjd"] - rows["centre_mjd"]).abs() <= rows["fwhm_days"]
 
 
 def depth_found(depth: NDArray[np.float64], part: NDArray[np.float64]) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from contimg.false_alarm import fit_tail
 from contimg.report.pages import Picture, Plot
 from contimg.report.text import number, percent
 from proof import figures
-from proof.injections import FOUND_PART, depth_table
+from proof.injections import FOUND_PART, depth_table, is_near
 from proof.rates import LEVELS, rate_table, yearly
 from proof.scores import STATISTICS, THRESHOLDS
 from proof.truth import DEPTH_BACKGROUND, LENSES, MAX_FALSE_ALARM
@@ -100,7 +101,9 @@ def error_of(setting: str) -> float:
 def required_table(events: pd.DataFrame, nulls: pd.DataFrame) -> pd.DataFrame:
     """Return the part of the required events found before each background, with 95 % limits.
 
-    `false_alarms` and `years` are of the light curves of the same background without events.
+    `known` is the part whose statistic is above what the light curves of the same background
+    without events reach with probability 1e-3; `part`, with low and high, judges them as real
+    sources. `false_alarms` of the latter are among `years` light curves without events.
     """
     daily = nulls[nulls["setting"] == "daily, 1 %"]
     rows = []
@@ -108,10 +111,15 @@ def required_table(events: pd.DataFrame, nulls: pd.DataFrame) -> pd.DataFrame:
         n, k = len(found), int(found["is_found"].sum())
         low = stats.beta.ppf(0.025, k, n - k + 1) if k else 0.0
         high = stats.beta.isf(0.025, k + 1, n - k) if k < n else 1.0
-        p = daily.loc[daily["background"] == background, "p_inferred"]
-        alarms = int((p <= MAX_FALSE_ALARM).sum())
-        rows.append((background, n, k / n, float(low), float(high), alarms, len(p)))
-    columns = ["background", "n", "part", "low", "high", "false_alarms", "years"]
+        same = daily[daily["background"] == background]
+        known = np.nan
+        if len(same):
+            tail = fit_tail(same["ese_llr"].to_numpy())
+            reached = tail.probability(found["ese_llr"].to_numpy()) <= MAX_FALSE_ALARM
+            known = float((reached & is_near(found)).mean())
+        alarms = int((same["p_inferred"] <= MAX_FALSE_ALARM).sum())
+        rows.append((background, n, known, k / n, float(low), float(high), alarms, len(same)))
+    columns = ["background", "n", "known", "part", "low", "high", "false_alarms", "years"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -172,7 +180,7 @@ def key_figures(
     rates = dict(zip(both["background"], both["rate"], strict=True))
     return [
         ("events injected", f"{len(injections):,}", ""),
-        ("found, worst background", number(100 * float(required["part"].min()), 3), "%"),
+        ("found, worst background", number(100 * float(required["known"].min()), 3), "%"),
         ("light curves without events", f"{len(nulls):,}", ""),
         ("of them a year of days", f"{int(both['years'].sum()):,}", "source-years"),
         ("false alarms, calibrated on", number(rates.get("all processes calibrated on"), 2), "/yr"),
@@ -187,16 +195,19 @@ def goals(
     chain: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, str]]:
     """Return each goal with what was measured and whether it is met: ok, partial or rejected."""
-    worst = required.loc[required["part"].idxmin()]
-    missed = int((required["part"] < FOUND_PART).sum())
-    rows = [
-        goal(
-            "Events of 20 % and 60 days: at least 90 % found before every background",
-            f"{percent(float(worst['part']))} at worst ({worst['background']}); "
-            f"{missed} of {len(required)} backgrounds below 90 %",
-            missed == 0,
+    rows = []
+    for how, column in (("known", "known"), ("inferred", "part")):
+        worst = required.loc[required[column].idxmin()]
+        missed = int((required[column] < FOUND_PART).sum())
+        rows.append(
+            goal(
+                f"Events of 20 % and 60 days: 90 % found before every background, {how}",
+                f"{percent(float(worst[column]))} at worst ({worst['background']}); "
+                f"{missed} of {len(required)} backgrounds below 90 %",
+                missed == 0,
+                missed <= len(required) // 4,
+            )
         )
-    ]
     for how in ("known", "inferred"):
         for level in LEVELS:
             mine = rates[rates["calibrated"] & (rates["how"] == how) & (rates["level"] == level)]

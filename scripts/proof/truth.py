@@ -138,7 +138,7 @@ DEEP = (
 # What the specification names: modulation up to 2 %, 10-300 days, smooth 5-50 days.
 REQUIRED = (
     Background("white"),
-    *(Background("drw", m, t) for m in (0.01, 0.02) for t in (10.0, 30.0, 60.0, 100.0, 300.0)),
+    *(Background("drw", m, t) for m in (0.01, 0.02) for t in (10.0, 30.0, 100.0, 300.0)),
     *(Background("smooth", 0.02, t) for t in (5.0, 15.0, 50.0)),
     *(Background("matern", 0.02, t) for t in (5.0, 15.0, 50.0)),
 )

@@ -51,7 +51,7 @@ def smooth(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats
     return sampled(smeared[:, 60:], times[60:], mjd)
 
 
-def by_spectrum(mjd: Floats, n: int, random: Random, power: Callable[[Floats], Any]) -> Floats:
+def by_spectrum(mjd: Floats, n: int, random: Random, power: Callable[[Any], Any]) -> Floats:
     """Gaussian process of a power spectrum (of frequency, 1/day), by FFT of four times the span."""
     span = mjd[-1] - mjd[0] + 1
     size = int(2 ** np.ceil(np.log2(max(4 * span, 1500.0) / GRID_DAYS)))
