@@ -75,7 +75,7 @@ def depths_figure(depths: pd.DataFrame, widths: list[float]) -> bytes:
         panel.set(xlabel="total error of a transit (%)", title=f"{width:g} days")
         panel.set_xticks(sorted({100 * error for error in depths["error"]}))
     panels[0].set_ylabel("D90 (%)")
-    panels[-1].legend(loc="lower right", title="lens")
+    panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="lens")
     return encoded(figure)
 
 
@@ -104,9 +104,10 @@ def roc_figure(roc: pd.DataFrame) -> bytes:
                     color=colour, mfc="none",
                 )  # fmt: skip
         panel.set(xscale="log", xlabel="false alarms per source-year", ylim=(-0.02, 1.02))
+        panel.set_xticks([1e-3, 1e-2, 1e-1, 1], ["0.001", "0.01", "0.1", "1"])
         panel.set_title(f"{100 * depth:g} % deep, 60 days")
     panels[0].set_ylabel("events found")
-    panels[0].legend(loc="upper left", fontsize=7)
+    panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7)
     return encoded(figure)
 
 
