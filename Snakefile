@@ -48,6 +48,7 @@ include: "rules/mosaic.smk"
 include: "rules/archive.smk"
 include: "rules/report.smk"
 include: "rules/source.smk"
+include: "rules/validate.smk"
 
 
 onstart:

@@ -25,6 +25,8 @@ from contimg.ese_search import search_batch
 _SAME_CADENCE = 0.8
 _WEEK_DAYS = 7.0
 _LARGEST_MODULATION = 0.5
+# Fluxes that are searched at once, by one process: to set a search up takes time, too.
+_PIECE = 600_000
 # White noise is the commonest: its light curves are as many as those of this many kernels.
 _WHITE_SHARE = 4
 
@@ -110,7 +112,7 @@ def group_sources(
     Parameters
     ----------
     epochs : light curves.
-    found : of the search, a row a source of `epochs`: baseline_jy, null_modulation.
+    found : of the search, a row a source of `epochs`.
     options : null_error_step, max_cadences.
 
     Returns
@@ -118,17 +120,14 @@ def group_sources(
     number : (Nsources,) group of each source; -1 of those that were not searched.
     groups : by number.
     """
-    baseline = found["baseline_jy"].to_numpy(dtype=float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.nanmedian(np.where(np.isfinite(epochs.flux_jy), epochs.error_jy, np.nan), axis=1)
-        error = np.where(baseline > 0, error / baseline, np.nan)
+    error = relative_errors(epochs, found)
     searched = np.flatnonzero(np.isfinite(error) & (found["null_background"] != "").to_numpy())
     cadence, typical = cadences(epochs, searched, options.max_cadences)
     step = np.log(options.null_error_step)
     level = np.round(np.log(error[searched]) / step).astype(int)
     keys = list(zip(cadence.tolist(), level.tolist(), strict=True))
     modulation = found["null_modulation"].to_numpy(dtype=float)[searched]
-    number = np.full(len(baseline), -1, dtype=np.int64)
+    number = np.full(len(found), -1, dtype=np.int64)
     groups: list[Group] = []
     for key in sorted(set(keys)):
         members = np.array([one == key for one in keys])
@@ -136,12 +135,22 @@ def group_sources(
         source = typical[key[0]]
         there = np.isfinite(epochs.flux_jy[source])
         errors = epochs.error_jy[source, there]
-        errors = errors / np.median(errors) * np.exp(key[1] * step)
+        errors = errors / np.median(errors) * np.median(error[searched[members]])
         largest = 2.0 ** np.ceil(np.log2(max(modulation[members].max(), 1e-3)))
         groups.append(
             Group(tuple(epochs.mjd[source, there].tolist()), tuple(errors.tolist()), largest)
         )
     return number, groups
+
+
+def relative_errors(epochs: Epochs, found: pd.DataFrame) -> Floats:
+    """Return the typical error of each source over its baseline, NaN where there is none."""
+    baseline = found["null_baseline_jy"].to_numpy(dtype=float)
+    error = np.full(len(baseline), np.nan)
+    some = np.isfinite(epochs.flux_jy).any(axis=1) & (baseline > 0)
+    there = np.isfinite(epochs.flux_jy[some])
+    error[some] = np.nanmedian(np.where(there, epochs.error_jy[some], np.nan), axis=1)
+    return error / np.where(some, baseline, np.nan)
 
 
 def cadences(
@@ -216,16 +225,27 @@ def log_uniform(random: np.random.Generator, limits: tuple[float, float], n: int
     return np.exp(random.uniform(low, high, (n, 1)))
 
 
-def searched(task: NullTask) -> pd.DataFrame:
-    """Draw the light curves of a task and search them, a row a light curve."""
-    flux = draw(task)
-    errors = np.broadcast_to(np.array(task.group.errors), flux.shape)
-    return search_batch(np.array(task.group.mjd), flux, errors, task.search)
-
-
 def simulate(tasks: Sequence[NullTask], processes: int) -> list[pd.DataFrame]:
-    """Search the nulls of all tasks; the result does not depend on the number of processes."""
-    if processes <= 1 or len(tasks) < 2:
-        return [searched(task) for task in tasks]
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-        return list(pool.map(searched, tasks))
+    """Draw and search the nulls of one group; a table a task, a row a light curve.
+
+    They are searched in pieces of a fixed size, so that the result does not depend on the number
+    of processes.
+    """
+    group, search = tasks[0].group, tasks[0].search
+    flux = np.concatenate([draw(task) for task in tasks])
+    most = max(200, _PIECE // len(group.mjd))
+    pieces = [(group, flux[first : first + most], search) for first in range(0, len(flux), most)]
+    if processes <= 1 or len(pieces) < 2:
+        found = [_searched(piece) for piece in pieces]
+    else:
+        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+            found = list(pool.map(_searched, pieces))
+    table = pd.concat(found, ignore_index=True)
+    ends = np.cumsum([task.n for task in tasks])
+    return [table.iloc[end - task.n : end] for task, end in zip(tasks, ends, strict=True)]
+
+
+def _searched(piece: tuple[Group, Floats, Mapping[str, Any]]) -> pd.DataFrame:
+    group, flux, options = piece
+    errors = np.broadcast_to(np.array(group.errors), flux.shape)
+    return search_batch(np.array(group.mjd), flux, errors, options)

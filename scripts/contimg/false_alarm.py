@@ -10,7 +10,8 @@ does not depend on which background it is.
 The tail. Above its 90 % quantile q the statistic s of a class is taken as exponential:
 P(> s) = 0.1 G((s - q) / scale), scale the mean excess over q of the top tenth, G(y) = exp(-y)
 but for a bend that all classes of a group have in common. G is measured from their excesses
-together, down to 0.01, and is exponential from there on. Below q, P is the empirical fraction.
+together, down to 0.025, and goes on as steeply as it falls there. Below q, P is the empirical
+fraction.
 
 The empirical rate. The light curves of the archive turned over, 2 B - S about the baseline B (a
 median), hold no dips of lenses, but all else that the archive has. The same search on them gives
@@ -26,14 +27,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contimg.epochs import Epochs, Floats
-from contimg.ese_nulls import Group, NullOptions, group_sources, simulate, tasks_of
+from contimg.ese_nulls import (
+    Group,
+    NullOptions,
+    group_sources,
+    relative_errors,
+    simulate,
+    tasks_of,
+)
 from contimg.ese_search import search
 from contimg.tables import options_from
 
 TAIL = 0.1
-_KNOTS = np.array([1.0, 0.5, 0.25, 0.1, 0.05, 0.025, 0.01])
+_KNOTS = np.array([1.0, 0.5, 0.25, 0.1, 0.05, 0.025])
+_STEEP = 3  # the tail goes on as it falls between this knot and the last
 _N_REFERENCES = 100
-_FEWEST_LAST = 10
 _WHITE = -2.0  # first coordinate of a fit without a correlated background
 _FITTED = ("null_background", "null_modulation", "null_timescale_days", "null_jitter")
 
@@ -106,14 +114,12 @@ def common_bend(halves: Sequence[tuple[Floats, Floats]]) -> Bend:
         return EXPONENTIAL
     excess = np.concatenate([(judged - tail.start) / tail.scale for tail, judged in fits])
     knots = np.maximum(np.quantile(excess, 1 - TAIL * _KNOTS), 0.0)
-    last = excess[excess > knots[-1]]
-    if len(last) < _FEWEST_LAST or knots[-1] <= 0:
-        return EXPONENTIAL
     knots[0] = 0.0
-    return Bend(knots, float(np.mean(last - knots[-1])))
+    beyond = float((knots[-1] - knots[_STEEP]) / np.log(_KNOTS[_STEEP] / _KNOTS[-1]))
+    return Bend(knots, beyond) if beyond > 0 else EXPONENTIAL
 
 
-def coordinates(fits: pd.DataFrame, error: float) -> Floats:
+def coordinates(fits: pd.DataFrame, error: Floats | float) -> Floats:
     """Place fits without an event so that like ones are near: (Nrows, 4).
 
     Modulation and jitter count in powers of two from a quarter of the errors on; timescale and
@@ -122,7 +128,8 @@ def coordinates(fits: pd.DataFrame, error: float) -> Floats:
     Parameters
     ----------
     fits : null_background, null_modulation, null_timescale_days, null_jitter.
-    error : typical relative error.
+    error : typical relative error, one or (Nrows,). What counts is the background in units of it:
+        so sources whose errors differ a little from those of their group's nulls find their like.
     """
     modulation = fits["null_modulation"].fillna(0.0).to_numpy(dtype=float)
     jitter = fits["null_jitter"].fillna(0.0).to_numpy(dtype=float)
@@ -175,10 +182,17 @@ class Nulls:
     def tail(self, place: Floats) -> Tail:
         return fit_tail(self.near(place), self.bends[bool(is_white(place))])
 
-    def probabilities(self, fits: pd.DataFrame) -> pd.DataFrame:
-        """Return n_nulls, tail_start, tail_scale and ese_false_alarm of sources of the group."""
+    def probabilities(self, fits: pd.DataFrame, error: Floats | None = None) -> pd.DataFrame:
+        """Return n_nulls, tail_start, tail_scale and ese_false_alarm of sources of the group.
+
+        Parameters
+        ----------
+        fits : what the search found of them.
+        error : (Nsources,) their relative errors; those of the group if not given.
+        """
         statistic = fits["ese_llr"].to_numpy(dtype=float)
-        places, inverse = np.unique(coordinates(fits, self.error), axis=0, return_inverse=True)
+        where = coordinates(fits, self.error if error is None else error)
+        places, inverse = np.unique(where, axis=0, return_inverse=True)
         columns = np.empty((len(fits), 4))
         for number, place in enumerate(places):
             mine = inverse.reshape(-1) == number
@@ -212,6 +226,7 @@ def false_alarms(
     search_options = dict(options or {})
     settings = options_from(NullOptions, search_options)
     number, groups = group_sources(epochs, found, settings)
+    error = relative_errors(epochs, found)
     keys = [name for name in ("source_id", "freq_hz") if name in epochs.sources]
     table = epochs.sources[keys].assign(
         null_class="", n_nulls=0, tail_start=np.nan, tail_scale=np.nan, ese_false_alarm=1.0
@@ -221,7 +236,7 @@ def false_alarms(
         tasks = tasks_of(group, settings, search_options)
         nulls = Nulls(group, pd.concat(simulate(tasks, processes)), settings.n_class)
         fits = found.iloc[rows]
-        probabilities = nulls.probabilities(fits)
+        probabilities = nulls.probabilities(fits, error[rows])
         for name in probabilities:
             table.loc[table.index[rows], name] = probabilities[name].to_numpy()
         table.loc[table.index[rows], "null_class"] = class_words(fits, group)

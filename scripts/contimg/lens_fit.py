@@ -40,7 +40,7 @@ _LEAST_DIP = 0.05
 # each of the rounds narrows them.
 _STEPS, _LOG_WIDTH, _SHIFT, _ROUNDS, _NARROWER = 4, 0.5, 0.3, 5, 3.0
 # Variance over that of independent errors: what the source varies by itself lasts for days, and
-# no shape of the grid is quite that of a lens. Without it one of forty lenses was thought to be
+# no shape of the grid is quite that of a lens. Without it one of sixty lenses was thought to be
 # another, and achromatic.
 _DOUBT = 3.0
 

@@ -6,6 +6,7 @@ and share no code with them.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def smooth(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats
     return sampled(smeared[:, 60:], times[60:], mjd)
 
 
-def by_spectrum(mjd: Floats, n: int, random: Random, power: Callable[[Floats], Floats]) -> Floats:
+def by_spectrum(mjd: Floats, n: int, random: Random, power: Callable[[Any], Any]) -> Floats:
     """Gaussian process of a power spectrum (of frequency, 1/day), by FFT of four times the span."""
     span = mjd[-1] - mjd[0] + 1
     size = int(2 ** np.ceil(np.log2(max(4 * span, 1500.0) / GRID_DAYS)))
@@ -60,7 +61,8 @@ def by_spectrum(mjd: Floats, n: int, random: Random, power: Callable[[Floats], F
     amplitude = np.sqrt(spectrum / spectrum.sum()) * size / 2
     waves = random.standard_normal((2, n, len(frequency)))
     values = np.fft.irfft(amplitude * (waves[0] + 1j * waves[1]), size, axis=1)
-    return sampled(values, mjd[0] + np.arange(size) * GRID_DAYS, mjd)
+    times: Floats = mjd[0] + np.arange(size) * GRID_DAYS
+    return sampled(values, times, mjd)
 
 
 def flicker(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats:
@@ -170,7 +172,7 @@ def cadence(name: str) -> Floats:
         days = np.array([0, 6, 17, 23, 31, 42, 50, 59])
     elif name != "daily":
         raise ValueError(f"cadence is {name!r}; known are daily, every4, seasons, demo, eight")
-    return 60950.0 + SIDEREAL_DAY * days
+    return np.asarray(60950.0 + SIDEREAL_DAY * days, dtype=np.float64)
 
 
 def light_curves(
@@ -181,8 +183,7 @@ def light_curves(
     background: str = "white",
     modulation: float = 0.0,
     timescale_days: float = 30.0,
-    error: float = 0.01,
-    unequal: float = 0.0,
+    error: float | Floats = 0.01,
     jitter: float = 0.0,
     outliers: float = 0.0,
     event: Floats | None = None,
@@ -193,15 +194,14 @@ def light_curves(
     ----------
     mjd : (Nepochs,) in order.
     background, modulation, timescale_days : a name of `PROCESSES`, its rms, its time scale.
-    error : typical standard error; `unequal` is the scatter of its logarithm over the epochs,
-        the same for all sources.
+    error : standard error, one or (Nepochs,).
     jitter : noise that the errors do not tell, as a fraction.
     outliers : part of the epochs that are off by 5 errors and more, either way.
     event : (n, Nepochs) or (Nepochs,) factor of the flux.
     """
     flickering = PROCESSES[background](mjd, n, random, timescale_days)
     flux = (1 + modulation * flickering) * (1.0 if event is None else event)
-    errors = error * np.exp(unequal * random.standard_normal(len(mjd)))
+    errors: Floats = np.broadcast_to(np.asarray(error, dtype=float), (len(mjd),))
     noise = np.hypot(errors, jitter) * random.standard_normal(flux.shape)
     if outliers:
         hit = random.random(flux.shape) < outliers

@@ -1,9 +1,11 @@
 """The demo's dozen dates with three seeds, through the real chain: is its event found, and alone?
 
     PYTHONPATH=scripts:tests python tests/validation/ese.py FOLDER [--seed 111 ...] [--cores 2]
+        [--output VERDICTS]
 
 FOLDER gets a working directory a seed. A finished one is judged as it is. Ends with status 1 when
-the event is not the first candidate, or a constant source is one.
+the event is not the first candidate, or a constant source is one. VERDICTS, a JSON object a line,
+is what the page validation/ese/index.html shows of the real chain (`validation.chain` of config).
 """
 
 import argparse
@@ -105,15 +107,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, action="append")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    passed = True
+    passed, lines = True, []
     for seed in options.seed or (111, 112, 113):
         folder = (options.folder / f"seed{seed}").resolve()
         if not (folder / "variability" / "ese_candidates.parquet").exists():
             reduce_demo(folder, seed, options.cores)
         verdict = judge_candidates(folder)
         passed &= verdict.passes
-        sys.stdout.write(json.dumps({f"ESE, seed {seed}": asdict(verdict)}) + "\n")
+        lines.append(json.dumps({f"ESE, seed {seed}": asdict(verdict)}) + "\n")
+        sys.stdout.write(lines[-1])
+    if options.output:
+        options.output.write_text("".join(lines))
     sys.exit(0 if passed else 1)
 
 

@@ -1,0 +1,75 @@
+"""The sums behind the page validation/ese/index.html."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from proof.injections import depth_found
+from proof.page import read_chain
+from proof.rates import poisson_limits, rate_table, upper_limit, verdict
+from proof.scores import largest_deviation, roc_curves
+
+
+def test_poisson_limits_are_the_tabulated_ones():
+    """Gehrels 1986, ApJ 303, 336, table 1 (one-sided 95 %); Garwood 1936 for both sides."""
+    assert upper_limit(0) == pytest.approx(2.996, abs=1e-3)
+    assert upper_limit(5) == pytest.approx(10.51, abs=1e-2)
+    assert poisson_limits(0) == pytest.approx((0, 3.689), abs=1e-3)
+    assert poisson_limits(10) == pytest.approx((4.795, 18.39), abs=1e-2)
+
+
+def test_a_verdict_needs_counts():
+    assert verdict(1.7, 0.9, 3.0) == "within"
+    assert verdict(2.5, 1.2, 5.0) == "open"
+    assert verdict(4.0, 2.2, 7.0) == "outside"
+
+
+def test_rates_are_counted_by_class_and_by_what_is_known():
+    nulls = pd.DataFrame(
+        {
+            "setting": "daily, 1 %", "background": "white", "calibrated": True,
+            "p_inferred": np.linspace(0.0005, 1, 1000), "p_known": np.nan,
+        }
+    )  # fmt: skip
+    table = rate_table(nulls)
+    assert table["how"].tolist() == ["inferred", "inferred"]
+    assert table["count"].tolist() == [10, 1]
+    assert table["ratio"].tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_the_depth_of_nine_in_ten_lies_between_the_last_miss_and_the_next():
+    depth = np.array([0.01, 0.02, 0.04])
+    assert 0.02 < depth_found(depth, np.array([0.1, 0.8, 1.0])) < 0.04
+    assert depth_found(depth, np.array([0.95, 1.0, 1.0])) == 0.01
+    assert np.isnan(depth_found(depth, np.array([0.1, 0.5, 0.8])))
+
+
+def test_a_perfect_score_finds_all_without_false_alarms_and_a_blind_one_as_many():
+    random = np.random.default_rng(1)
+    rows = pd.DataFrame({"depth": np.repeat([0.0, 0.1], 500)})
+    rows["ese_llr"] = rows["depth"] + 0.01 * random.random(1000)
+    for name in ("p_inferred", "ese_score", "deviation"):
+        rows[name] = random.random(1000)
+    curves = roc_curves(rows)
+    perfect = curves[(curves["statistic"] == "ese_llr") & (curves["false_alarm_rate"] == 0)]
+    assert perfect["recovery"].max() == 1
+    blind = curves[curves["statistic"] == "deviation"]
+    assert (blind["recovery"] - blind["false_alarm_rate"]).abs().max() < 0.12
+
+
+def test_few_epochs_cannot_deviate_by_five_sigma():
+    """max |S - mean| / std is at most (N - 1) / sqrt(N), whatever happens."""
+    flux = np.ones((1, 26))
+    flux[0, 3] = -1e6
+    assert largest_deviation(flux)[0] == pytest.approx(25 / np.sqrt(26))
+
+
+def test_what_is_no_verdict_is_an_error(tmp_path):
+    path = tmp_path / "chain.jsonl"
+    path.write_text(json.dumps({"ESE, seed 1": {"is_first": True}}) + "\n")
+    assert list(read_chain([path])) == ["ESE, seed 1"]
+    path.write_text("seed 1 passed\n")
+    with pytest.raises(ValueError, match=r"chain\.jsonl: 'seed 1 passed' is no verdict"):
+        read_chain([path])
