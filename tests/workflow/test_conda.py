@@ -15,7 +15,8 @@ import pytest
 import stand_in_conda
 
 from conftest import ROOT, snakemake
-from workflow import SMALL, SMALL_DATE, rules_in, status
+from contimg.tables import read_table
+from workflow import SMALL, SMALL_DATE, SMALL_PROOF, rules_in, status
 
 FILES = sorted((ROOT / "envs").glob("*.yaml"))
 # With these every rule has a job, and few more than one: delays are solved, setjy gives the
@@ -65,9 +66,13 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
                 "report/selfcal.html",
                 f"quick/{SMALL_DATE}/{group}.png",
             ),
-            (*archive, "--", "report/index.html"),
+            (*archive, "--", "report/index.html", "variability/external.parquet"),
         ):
             snakemake(folder, *how, *options, configs=[*SMALL, config])
+        source_id = read_table(folder / "variability" / "variability.parquet")[0]["source_id"][0]
+        page = f"source/{source_id}/index.html"
+        snakemake(folder, *how, *archive, "--", page, configs=[*SMALL, config])
+        snakemake(folder, *how, "--", "validation/ese/index.html", configs=[SMALL_PROOF])
         subbands = folder / "subbands.yaml"
         subbands.write_text(SUBBANDS)
         parts = f"images/{SMALL_DATE}/{group}.subbands.json"

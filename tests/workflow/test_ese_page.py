@@ -6,21 +6,9 @@ import re
 from conftest import snakemake
 from contimg.tables import check_schema, read_table
 from proof.schemas import CALIBRATION, INJECTIONS, NULLS, ROC
+from workflow import SMALL_PROOF
 
-SMALL = """
-ese: {drw_days: [20], smooth_days: [12], null_drw_days: [20], null_smooth_days: [12]}
-validation:
-  n_calibration: 100
-  n_class: 50
-  n_nulls: {daily: 2, every4: 0, seasons: 0, demo: 60, eight: 0}
-  n_deep: 0
-  n_required: 6
-  n_depth: 1
-  n_roc: 36
-  errors: [0.01]
-  widths_days: [60]
-  chain: chain.jsonl
-"""
+CHAIN = "validation: {chain: chain.jsonl}\n"
 VERDICT = {
     "event": "J150928.9+462528", "event_snr": 25.0, "n_epochs": 12, "simulated_depth": 0.3,
     "found_depth": 0.29, "n_constant": 191, "n_candidates": 1, "is_first": True,
@@ -29,9 +17,11 @@ VERDICT = {
 
 
 def test_the_page_shows_events_nulls_and_the_real_chain(tmp_path):
-    (tmp_path / "small.yaml").write_text(SMALL)
+    (tmp_path / "chain.yaml").write_text(CHAIN)
     (tmp_path / "chain.jsonl").write_text(json.dumps({"ESE, seed 111": VERDICT}) + "\n")
-    snakemake(tmp_path, "--", "validation/ese/index.html", configs=[tmp_path / "small.yaml"])
+    snakemake(
+        tmp_path, "--", "validation/ese/index.html", configs=[SMALL_PROOF, tmp_path / "chain.yaml"]
+    )
     folder = tmp_path / "validation" / "ese"
     schemas = {
         "calibration": CALIBRATION, "nulls": NULLS, "injections": INJECTIONS, "roc": ROC,

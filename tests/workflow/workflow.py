@@ -22,6 +22,7 @@ from contimg.fits import pixel_digest
 from contimg.tables import read_table, table_digest
 
 SMALL = [ROOT / "config" / "demo.yaml", ROOT / "tests" / "workflow" / "small.yaml"]
+SMALL_PROOF = ROOT / "tests" / "workflow" / "small_proof.yaml"
 SMALL_DATE = "2025-10-01"
 
 
