@@ -57,7 +57,7 @@ rule search_ese:
 rule calibrate_false_alarms:
     input:
         lightcurves="variability/lightcurves.parquet",
-        found="variability/ese_search.parquet",
+        ese_search="variability/ese_search.parquet",
     output:
         output="variability/ese_false_alarms.parquet",
     log:

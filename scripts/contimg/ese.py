@@ -48,21 +48,17 @@ _EPOCHS_AT_ONCE = 40_000
 
 @dataclass(frozen=True)
 class DipOptions:
-    """What counts as a dip and as a candidate.
+    """What counts as a dip.
 
     Attributes
     ----------
     min_fwhm_days, max_fwhm_days : range of widths.
     min_epochs : sources with fewer usable epochs are not searched.
-    min_score : candidates score more than this.
-    max_false_alarm : and have at most this false-alarm probability.
     """
 
     min_fwhm_days: float = 14.0
     max_fwhm_days: float = 180.0
     min_epochs: int = 6
-    min_score: float = DOCUMENTED_THRESHOLD
-    max_false_alarm: float = 1e-3
 
 
 def fit_dips(

@@ -44,7 +44,7 @@ class CandidateOptions:
     max_false_alarm : largest false-alarm probability of a candidate.
     """
 
-    max_false_alarm: float = 3e-3
+    max_false_alarm: float = 1e-3
 
 
 def searched_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs:
@@ -97,7 +97,6 @@ def find_candidates(
     order = ["by_person", "incomplete", "ese_false_alarm", "other_way", *keys]
     table = table.sort_values(order, ignore_index=True)
     table["rank"] = np.arange(1, len(table) + 1, dtype=np.int64)
-    table["shape"] = table["template"]
     names = [column.name for column in ESE_CANDIDATES if column.name in table]
     return table[names]
 

@@ -320,7 +320,6 @@ ESE_CANDIDATES: Schema = (
     Column("n_flipped", "int64", "", "light curves that were turned upside down", optional=True),
     Column("n_epochs", "int64", "", "usable epochs"),
     *_LENS,
-    Column("shape", "string", "", "template", optional=True),
     *_background("", "fit with the event"),
     *_background("null_", "fit without an event"),
     Column("reason", "string", "", "why it is a candidate, in a few words"),

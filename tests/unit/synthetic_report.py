@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from casacore.tables import makearrcoldesc, makescacoldesc, maketabdesc, table
 from synthetic_images import sin_header
+from synthetic_tables import untold
 
 from contimg.fits import write_image, write_rejected_image
 from contimg.groups import group_of_mjd, mjd_of_group
@@ -322,12 +323,6 @@ def photometry_of(group: str, sources: pd.DataFrame, rng: np.random.Generator) -
             "status": "ok", "image_digest": "e8" * 20,
         }
     )  # fmt: skip
-
-
-def untold(schema):
-    """Return a row that tells nothing: what a table must have and a test does not care about."""
-    blanks = {"string": "", "float64": np.nan, "int64": 0, "bool": False}
-    return {one.name: blanks[one.dtype] for one in schema if not one.optional}
 
 
 def made_up_archive(root: Path, n_epochs: int = 60, n_sources: int = 40) -> dict[str, Any]:

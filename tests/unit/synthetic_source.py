@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from synthetic_images import sin_header
+from synthetic_tables import untold
 
 from contimg.fits import write_image, write_rejected_image
 from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES, PHOTOMETRY
@@ -63,7 +64,7 @@ def made_up_archive(folder: Path) -> None:
     """Write the tables of twelve dates; images of the first three, the fourth is rejected."""
     both = pd.concat([curves(), curves(OTHER)])
     write_table(folder / "variability/lightcurves.parquet", both, LIGHTCURVES, by_source=True)
-    candidate = {
+    candidate = untold(ESE_CANDIDATES) | {
         "source_id": NAME, "ra_deg": RA, "dec_deg": DEC, "rank": 1, "ese_score": 0.8,
         "ese_llr": 40.0, "ese_false_alarm": 1e-5, "depth": 0.3, "centre_mjd": MJD[6],
         "fwhm_days": 14.0, "n_epochs_in_dip": 3, "incomplete": False, "reason": "it dips",

@@ -91,7 +91,7 @@ HEADINGS: Sequence[Heading] = (
     ),
     Heading("Score", "documented score, 0 to 1", ("ese_score",),
             lambda row: fixed(row["ese_score"], 2)),
-    Heading("Template", "which lens", ("template", "shape"), words("template", "shape"), False),
+    Heading("Template", "which lens", ("template",), words("template"), False),
     Heading("Depth (%)", "of the baseline", ("depth",), lambda row: fixed(row["depth"], 0, 100)),
     Heading("Centre (MJD)", "of the dip", ("centre_mjd",),
             lambda row: fixed(row["centre_mjd"], 1).replace(",", "")),

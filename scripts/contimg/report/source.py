@@ -31,7 +31,7 @@ from contimg.source_figures import EpochImage
 
 NOT_METRICS = ("source_id", "ra_deg", "dec_deg", "subband", "freq_hz")
 NOT_OF_EVENT = (
-    "source_id", "ra_deg", "dec_deg", "rank", "reason", "explanation", "shape",
+    "source_id", "ra_deg", "dec_deg", "rank", "reason", "explanation",
     "verdict", "verdict_who", "verdict_note",
 )  # fmt: skip
 JPEG_QUALITY = 78
