@@ -3,6 +3,19 @@
 
 import glob
 
+# A rule is made again when an option of its own changes, and for no other.
+NULL_KEYS = (
+    "n_nulls",
+    "n_class",
+    "null_drw_days",
+    "null_smooth_days",
+    "null_error_step",
+    "max_cadences",
+)
+CALIBRATION = {key: value for key, value in config["ese"].items() if key != "max_false_alarm"}
+SEARCH = {key: value for key, value in CALIBRATION.items() if key not in NULL_KEYS}
+DIPS = {key: SEARCH[key] for key in ("min_epochs", "min_fwhm_days", "max_fwhm_days")}
+
 
 rule normalise_lightcurves:
     input:
@@ -17,7 +30,7 @@ rule normalise_lightcurves:
         "benchmarks/normalise_lightcurves.jsonl"
     conda:
         "../envs/python.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
@@ -46,7 +59,7 @@ rule search_ese:
         mem_mb=growing(8000),
         runtime=growing(720),
     params:
-        options=config["ese"],
+        options=SEARCH,
         code=code("search_ese"),
     message:
         "Lenses against correlated backgrounds in all light curves"
@@ -66,12 +79,12 @@ rule calibrate_false_alarms:
         "benchmarks/calibrate_false_alarms.jsonl"
     conda:
         "../envs/python.yaml"
-    threads: 2
+    threads: 4
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing(720),
     params:
-        options=config["ese"],
+        options=CALIBRATION,
         code=code("calibrate_false_alarms"),
     message:
         "False alarms of the search for events"
@@ -97,7 +110,7 @@ rule measure_variability:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        options={**config["variability"], "ese": config["ese"]},
+        options={**config["variability"], "ese": DIPS},
         code=code("measure_variability"),
     message:
         "Variability of all sources"

@@ -226,6 +226,11 @@ def verdicts(wildcards):
     return [path for path in ["annotations/candidates.csv"] if Path(path).is_file()]
 
 
+def matches_elsewhere(wildcards):
+    """What other catalogues know of candidates: an input where config asks some."""
+    return ["variability/external.parquet"] if config["catalog"]["external"]["services"] else []
+
+
 def pages_of_shown_sources(wildcards):
     """The pages of the sources that the archive's page shows, once its tables are there."""
     from contimg.report.shown import shown_sources
@@ -234,5 +239,10 @@ def pages_of_shown_sources(wildcards):
     missing = [path for path in tables if not Path(path).is_file()]
     if missing:
         sys.exit(f"report_sources: no {missing[0]} yet; make report/index.html first")
+    photometry = [path.stat().st_mtime for path in Path().glob("photometry/*/photometry.parquet")]
+    if max(photometry, default=0) > Path(tables[1]).stat().st_mtime:
+        sys.exit(
+            f"report_sources: {tables[1]} is older than photometry; make report/index.html first"
+        )
     shown = shown_sources(*map(Path, tables), config["report"]["n_lightcurves"])
     return [f"source/{name}/index.html" for name in shown]

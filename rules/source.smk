@@ -9,6 +9,7 @@ rule report_source:
         candidates="variability/ese_candidates.parquet",
         catalog="catalogs/master_sources.sqlite3",
         annotations=verdicts,
+        external=matches_elsewhere,
     output:
         page="source/{source_id}/index.html",
     log:

@@ -48,6 +48,29 @@ def test_the_archive_finds_nothing_to_do_either(observation: Path) -> None:
     assert planned_rules(observation, "report/index.html", options=archive) == {}
 
 
+@pytest.mark.parametrize(
+    ("option", "first"),
+    [
+        ("max_false_alarm: 0.5", []),
+        ("n_class: 90", ["calibrate_false_alarms", "measure_variability"]),
+        (
+            "modulation_scale: 0.04",
+            ["search_ese", "calibrate_false_alarms", "measure_variability"],
+        ),
+    ],
+)
+def test_an_option_of_the_search_reruns_what_it_is_of(
+    observation: Path, tmp_path: Path, option: str, first: list[str]
+) -> None:
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(f"ese: {{{option}}}\n")
+    archive = ("--profile", str(ROOT / "profiles" / "archive"))
+    planned = planned_rules(
+        observation, "report/index.html", options=archive, configs=[*CONFIGS, changed]
+    )
+    assert set(planned) == {*first, "find_ese_candidates", "report_archive"}
+
+
 def test_an_imaging_option_reruns_imaging_and_what_follows(
     observation: Path, tmp_path: Path
 ) -> None:
