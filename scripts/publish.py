@@ -25,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # The workflow as it was run: its source is a part of what a release tells.
 SOURCES = ["Snakefile", "rules/*", "scripts/*.py", "scripts/contimg/**/*"]
 ARCHIVE_PAGE = "report/index.html"
+SOURCE_PAGES = "source/*/index.html"
 NAMED_FAULTS = 3
 COPIES_AT_ONCE = 200
 
@@ -75,7 +76,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--date-published", metavar="DATE",
                         help="instead of the day of the git commit")  # fmt: skip
     parser.add_argument("--without-archive", action="store_true",
-                        help="leave out the light curves and the page of all dates")  # fmt: skip
+                        help="leave out the light curves and the pages of all dates")  # fmt: skip
     parser.add_argument("--anyway", action="store_true",
                         help="publish what is incomplete or stale, and record it")  # fmt: skip
     parser.add_argument("options", nargs="*", metavar="OPTION",
@@ -101,7 +102,7 @@ def quiet(directory: Path, dates: Sequence[str], arguments: argparse.Namespace) 
     Held
         When a run that lives, or one that was killed, writes it.
     """
-    archive = () if arguments.without_archive else ("variability", "report")
+    archive = () if arguments.without_archive else ("variability", "report", "source")
     locks = Locks(directory, {*dates, "catalogs", *archive})
     for unit, run in locks.killed():
         raise Held(
@@ -141,7 +142,9 @@ def found(
     made = recorded(directory, [f"report/{date}/index.html" for date in dates], arguments)
     if (directory / ARCHIVE_PAGE).is_file() and not arguments.without_archive:
         profile = ["--profile", str(CHECKOUT / "profiles" / "archive")]
-        archive = recorded(directory, [ARCHIVE_PAGE], arguments, *profile)
+        pages = sorted(directory.glob(SOURCE_PAGES))
+        targets = [ARCHIVE_PAGE, *(str(page.relative_to(directory)) for page in pages)]
+        archive = recorded(directory, targets, arguments, *profile)
         made += [one for one in archive if one.path not in {other.path for other in made}]
     faults = members.unfinished(made)
     if faults and not arguments.anyway:

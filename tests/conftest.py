@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CONFIGS = [ROOT / "config" / "demo.yaml", ROOT / "tests" / "observation.yaml"]
 DATES = ["2025-10-01", "2025-10-04", "2025-10-08"]
+SOURCE = "J150928.9+462528"
 
 
 def snakemake(
@@ -39,7 +40,8 @@ def make_observation(folder: Path) -> None:
     for date in DATES:
         snakemake(folder, "--quiet", "rules", "--", f"report/{date}/index.html")
     archive = ["--profile", str(ROOT / "profiles" / "archive")]
-    snakemake(folder, *archive, "--quiet", "rules", "--", "report/index.html")
+    pages = ["report/index.html", f"source/{SOURCE}/index.html"]
+    snakemake(folder, *archive, "--quiet", "rules", "--", *pages)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import casacore.tables as casatables
 import pytest
 from astropy.io import fits
 
-from conftest import CONFIGS, DATES, ROOT
+from conftest import CONFIGS, DATES, ROOT, SOURCE
 from contimg.locks import Locks, Run
 from contimg.release.compare import DIFFERENT, IDENTICAL, compare
 from contimg.release.members import wrong_sums
@@ -99,7 +99,8 @@ def test_it_holds_the_date_and_the_tables_that_it_borrowed(release: Path) -> Non
     for name in index["mosaics"]:
         assert f"mosaics/{DATE}/{name}.mosaic.fits" in found
     assert {f"report/{DATE}/index.html", f"photometry/{DATE}/photometry.parquet",
-            "variability/ese_candidates.parquet", "report/index.html"} <= set(found)  # fmt: skip
+            "variability/ese_candidates.parquet", "report/index.html",
+            f"source/{SOURCE}/index.html"} <= set(found)  # fmt: skip
     chosen = status(release / "cal" / DATE / "calibration.json")["figures"]["tables"]
     for tables in chosen:
         assert tables["date"] == DATES[0]

@@ -68,7 +68,7 @@ def checkout(folder: Path) -> Path:
 def copy_for_dry_runs(observation: Path, folder: Path) -> Path:
     """Copy a working directory by links: for dry runs only, because the files are shared."""
     linked = ["index", "ms", "cal", "images", "photometry", "mosaics", "catalogs", "report",
-              "variability", "simulated", "incoming"]  # fmt: skip
+              "variability", "source", "simulated", "incoming"]  # fmt: skip
     for name in linked:
         if (observation / name).exists():
             shutil.copytree(observation / name, folder / name, copy_function=os.link)
