@@ -7,6 +7,7 @@ from simulated_lenses import background, curves_of, epochs_of, trough
 from simulated_photometry import Field
 from simulated_subbands import curves, fluxes
 
+import calibrate_false_alarms
 import find_ese_candidates
 import search_ese
 from contimg.annotations import read_annotations
@@ -265,3 +266,30 @@ def test_epochs_without_a_frequency_are_no_second_source():
     epochs = searched_epochs(table)
     assert epochs.sources.source_id.tolist() == ["s000", "s001"]
     assert np.isfinite(epochs.flux_jy).sum(axis=1).tolist() == [16, 20]
+
+
+def test_a_table_of_another_telescope_goes_through_all_three_programs(folder):
+    """Numbers as names, limits in words, subbands without a whole band."""
+    rng = np.random.default_rng(4)
+    flux = 1 + 0.02 * rng.normal(size=(3, 20))
+    tables = []
+    for subband, freq_hz in enumerate((1.3e9, 1.5e9)):
+        dip = np.where(np.arange(3)[:, None] == 1, trough(MJD, 0.5, 60060, 30), 1.0)
+        table = curves_of(MJD, flux * dip, 0.02).assign(freq_hz=freq_hz, subband=subband)
+        tables.append(table)
+    table = pd.concat(tables)
+    limit = np.where(table.mjd == MJD[0], "yes", "no")
+    table = table.assign(source_id=table.source_id.str[1:].astype(int), upper_limit=limit)
+    table.to_csv(folder / "t.csv", index=False)
+    given = {"lightcurves": folder / "t.csv", "options": QUICK | {"max_false_alarm": 0.01}}
+    made = {"ese_search": folder / "s.parquet", "ese_false_alarms": folder / "a.parquet"}
+    search_ese.main(**given, output=made["ese_search"])
+    calibrate_false_alarms.main(
+        **given, ese_search=made["ese_search"], output=made["ese_false_alarms"]
+    )
+    find_ese_candidates.main(**given, **made, output=folder / "c.parquet")
+    find_ese_candidates.main(**given, output=folder / "alone.parquet")
+    found, _ = read_table(folder / "c.parquet")
+    assert found.source_id.tolist() == ["1", "1"] and found.n_epochs.tolist() == [19, 19]
+    assert sorted(found.freq_hz) == [1.3e9, 1.5e9] and found.n_subbands.tolist() == [2, 2]
+    pd.testing.assert_frame_equal(found, read_table(folder / "alone.parquet")[0])
