@@ -15,15 +15,20 @@ from contimg.annotations import read_annotations
 from contimg.chromaticity import with_chromaticity
 from contimg.epochs import Epochs
 from contimg.ese import fit_dips
-from contimg.ese_candidates import explanation, find_candidates, reason, searched_epochs
-from contimg.ese_search import search
+from contimg.ese_candidates import (
+    compared_curves,
+    explanation,
+    find_candidates,
+    reason,
+    searched_epochs,
+)
+from contimg.ese_search import search, why_not_searched
 from contimg.false_alarm import false_alarms
 from contimg.light_curve_tables import read_light_curves
-from contimg.schemas import ESE_CANDIDATES, WHOLE_BAND
+from contimg.schemas import ESE_CANDIDATES
 from contimg.script import run
 from contimg.tables import (
     read_table,
-    subband_of,
     whole_band,
     write_rejected_table,
     write_table,
@@ -46,8 +51,8 @@ def main(
     """List the sources that dip as behind a lens and not as their background does, the best first.
 
     The whole band is searched, or each frequency by itself where there is no whole band. Light
-    curves of subband images then tell whether a candidate is chromatic. What is not given is made:
-    from the light curves alone the same list follows.
+    curves of subband images, or else of several frequencies, then tell whether a candidate is
+    chromatic. What is not given is made: from the light curves alone the same list follows.
 
     lightcurves: parquet or CSV of this or another telescope; source_id, mjd, flux_jy and
         flux_err_jy are enough; freq_hz and upper_limit (true: flux_jy is a limit) may be there
@@ -82,10 +87,9 @@ def main(
     about["n_sources"] = len(searched)
     about["n_searched"] = n_searched = int((searched["template"] != "").sum())
     found["reason"] = ""
-    if "subband" in curves:
-        of_subbands = curves[subband_of(curves) != WHOLE_BAND].astype({"source_id": str})
-        found, about["subband_depths"] = with_chromaticity(found, of_subbands)
-    found = in_words(found, n_searched)
+    if "subband" in curves or epochs.sources["source_id"].duplicated().any():
+        found, about["subband_depths"] = with_chromaticity(found, compared_curves(curves))
+    found = in_words(found, told_of(epochs, options), n_searched)
     write_table(output, found, ESE_CANDIDATES, about)
     logger.info("%d candidates among %d sources", len(found), len(searched))
 
@@ -101,9 +105,19 @@ def scored(epochs: Epochs, options: dict) -> pd.DataFrame:
     return epochs.sources.assign(ese_score=scores)
 
 
-def in_words(found: pd.DataFrame, n_searched: int) -> pd.DataFrame:
+def told_of(epochs: Epochs, options: dict) -> pd.DataFrame:
+    """Return what the words need of each source: why not searched, and which of its frequencies."""
+    keys = [name for name in ("source_id", "freq_hz") if name in epochs.sources]
+    told = epochs.sources[keys].assign(not_searched=why_not_searched(epochs, options))
+    if "freq_hz" in told and told["freq_hz"].nunique(dropna=False) > 1:
+        told["named_hz"] = told["freq_hz"]
+    return told
+
+
+def in_words(found: pd.DataFrame, told: pd.DataFrame, n_searched: int) -> pd.DataFrame:
     """Add the words; `reason` holds what the subbands tell."""
-    rows = found.to_dict("records")
+    keys = [name for name in ("source_id", "freq_hz") if name in told and name in found]
+    rows = found.merge(told, "left", keys).to_dict("records")
     reasons = [reason(row) + row["reason"] for row in rows]
     explained = [
         explanation(row, n_searched)

@@ -60,7 +60,8 @@ class Chromaticity:
 
     Attributes
     ----------
-    outcome : "chromatic", "achromatic" or "undecided"; "" without two subbands.
+    outcome : "chromatic", "achromatic" or "undecided"; "" without two subbands or without a dip.
+    n_subbands : that were compared.
     delta_chi2 : 2 ln BF, lens over achromatic.
     expected_delta_chi2 : by which lens and achromatic variation differ, if it is the fitted lens.
     achromatic_p : part of the achromatic simulations whose ln BF is as large.
@@ -71,6 +72,7 @@ class Chromaticity:
     """
 
     outcome: str = ""
+    n_subbands: int = 0
     delta_chi2: float = np.nan
     expected_delta_chi2: float = np.nan
     achromatic_p: float = np.nan
@@ -86,8 +88,9 @@ def with_chromaticity(
 
     Parameters
     ----------
-    candidates : source_id, centre_mjd, fwhm_days, reason; the reason is added to.
-    subband_curves : light curves of the subband images (`subband` from 0).
+    candidates : source_id, centre_mjd, fwhm_days, reason; the reason is added to. Of several rows
+        of a source (frequencies) the first with a dip is judged, and all get its outcome.
+    subband_curves : light curves of the subband images, or of several frequencies.
 
     Returns
     -------
@@ -96,19 +99,24 @@ def with_chromaticity(
     details : by source_id: freq_hz, depth and depth_err of each subband, and the lens.
     """
     curves = dict(iter(subband_curves.groupby("source_id")))
-    found = []
-    for one in candidates.itertuples():
-        result = Chromaticity()
-        if one.source_id in curves:
-            epochs = usable_epochs(curves[one.source_id])
-            result = chromaticity(epochs, one.centre_mjd, one.fwhm_days, seed_of(one.source_id))
-        found.append(result)
+    dips = candidates[np.isfinite(candidates.centre_mjd) & np.isfinite(candidates.fwhm_days)]
+    judged = {
+        one.source_id: chromaticity(
+            usable_epochs(curves[one.source_id]),
+            one.centre_mjd,
+            one.fwhm_days,
+            seed_of(one.source_id),
+        )
+        for one in dips.drop_duplicates("source_id").itertuples()
+        if one.source_id in curves
+    }
+    found = [judged.get(name, Chromaticity()) for name in candidates.source_id]
 
     def numbers(values: list[float]) -> Floats:
         return np.array(values, dtype=float)
 
     added = candidates.assign(
-        n_subbands=np.array([len(one.depths.depth) for one in found], dtype=np.int64),
+        n_subbands=np.array([one.n_subbands for one in found], dtype=np.int64),
         chromaticity=pd.Series([one.outcome for one in found], candidates.index, dtype=object),
         delta_chi2=numbers([one.delta_chi2 for one in found]),
         expected_delta_chi2=numbers([one.expected_delta_chi2 for one in found]),
@@ -139,7 +147,7 @@ def in_words(found: Chromaticity) -> str:
     """Say what the subbands tell; nothing when there are none."""
     if not found.outcome:
         return ""
-    text = f"; {found.outcome} over {len(found.depths.depth)} subbands"
+    text = f"; {found.outcome} over {found.n_subbands} subbands"
     if not np.isfinite(found.delta_chi2):
         return text + ": too few epochs"
     text += (
@@ -168,7 +176,7 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
         return Chromaticity()
     transits = by_transit(subbands)
     if len(transits.mjd) < _MIN_EPOCHS:
-        return Chromaticity("undecided")
+        return Chromaticity("undecided", len(subbands.sources))
     band_hz = float(np.exp(np.mean(np.log(transits.freq_hz))))
     random = np.random.default_rng(seed)
     lenses, weight = draw_lenses(
@@ -197,6 +205,7 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
     dip = -common.change(transits.mjd, np.ones(1))[0]
     return Chromaticity(
         outcome(log_bf[0], achromatic_p, lens_p),
+        len(transits.freq_hz),
         round(float(2 * log_bf[0]), 3),
         round(float(weight @ np.sum(flat**2, axis=1) / scale[0] ** 2), 3),
         achromatic_p,

@@ -8,6 +8,7 @@ no candidate follows after all of them. Verdicts change nothing else: what a per
 artefact keeps its rank, and shows the verdict.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ import pandas as pd
 from contimg.annotations import joined_verdicts
 from contimg.backgrounds import DRW, WHITE
 from contimg.epochs import Epochs, usable_epochs
-from contimg.schemas import ESE_CANDIDATES
-from contimg.tables import options_from, whole_band
+from contimg.schemas import ESE_CANDIDATES, WHOLE_BAND
+from contimg.tables import options_from, subband_of, whole_band
+
+logger = logging.getLogger(__name__)
 
 # First words of verdicts that make a source one to show, whatever the search says.
 FLAGS = ("candidate", "ese", "event", "flag", "flagged", "interesting", "maybe", "possible")
@@ -50,13 +53,30 @@ class CandidateOptions:
 def searched_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs:
     """Return the light curves that are searched: of the whole band, else of each frequency.
 
+    Rows without a frequency, of sources whose other rows have one, are left out: they would be one
+    more source, and a second candidate of the same event.
+
     Parameters
     ----------
     curves : columns as `contimg.epochs.usable_epochs` takes them.
     name : of the table, for errors.
     """
     whole = whole_band(curves)
-    return usable_epochs(whole if len(whole) else curves, name)
+    table = whole if len(whole) else curves
+    if "freq_hz" in table:
+        known = table["freq_hz"].notna()
+        left_out = ~known & known.groupby(table["source_id"], observed=True).transform("any")
+        if left_out.any():
+            logger.warning("%s: %d rows without freq_hz are left out", name, left_out.sum())
+            table = table[~left_out]
+    return usable_epochs(table, name)
+
+
+def compared_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the light curves that tell chromaticity: of subband images or all frequencies."""
+    rows = curves[subband_of(curves) != WHOLE_BAND] if "subband" in curves else curves
+    rows = rows[rows["freq_hz"].notna()] if "freq_hz" in rows else rows
+    return rows.astype({"source_id": str})
 
 
 def find_candidates(
@@ -111,7 +131,8 @@ def reason(row: Mapping[str, Any]) -> str:
     """Say in a few words why a row is in the list."""
     if row["found_by"] == PERSON:
         text = f"flagged by a person: {row['verdict']} ({row['verdict_who']})"
-        return text if not row["template"] else f"{text}; the search: {_event(row)}"
+        searched = f"the search: {_event(row)}" if row["template"] else f"not searched{_at(row)}"
+        return f"{text}; {searched}"
     return f"{_event(row)}; {_chance(row)}"
 
 
@@ -120,16 +141,18 @@ def explanation(row: Mapping[str, Any], n_searched: int) -> str:
 
     Parameters
     ----------
-    row : a candidate.
+    row : a candidate, and `not_searched`, why it was not (`contimg.ese_search.why_not_searched`);
+        with `named_hz` the frequency is named.
     n_searched : sources that were searched beside it.
     """
     if not row["template"]:
-        return f"Too few epochs for a search ({row['n_epochs']})."
+        return f"Not searched{_at(row)}: {row['not_searched']}."
     track = f", passed at {row['impact']:.2g} radii from its axis"
     is_sheet = bool(np.isnan(row["impact"]))
+    where = "at 1.4 GHz" if np.isfinite(row.get("freq_hz", np.nan)) else "in its own band"
     lens = (
         f"Template: {'a sheet' if is_sheet else 'a round lens'} of plasma of strength "
-        f"{row['alpha']:.3g} at 1.4 GHz{'' if is_sheet else track}, before a source of "
+        f"{row['alpha']:.3g} {where}{'' if is_sheet else track}, before a source of "
         f"{row['beta_s']:.2g} of its radius; {100 * row['lensed_fraction']:.0f} % of the flux is "
         "lensed."
     )
@@ -147,9 +170,18 @@ def explanation(row: Mapping[str, Any], n_searched: int) -> str:
 
 def _event(row: Mapping[str, Any]) -> str:
     return (
-        f"flux fell by {100 * row['depth']:.0f} % for {row['fwhm_days']:.0f} days around MJD "
-        f"{row['centre_mjd']:.1f}, {row['n_epochs_in_dip']} of {row['n_epochs']} epochs in the dip"
+        f"flux{_at(row)} fell by {100 * row['depth']:.0f} % for {row['fwhm_days']:.0f} days "
+        f"around MJD {row['centre_mjd']:.1f}, {row['n_epochs_in_dip']} of {row['n_epochs']} epochs "
+        "in the dip"
     )
+
+
+def _at(row: Mapping[str, Any]) -> str:
+    if "named_hz" not in row:
+        return ""
+    if np.isnan(row["named_hz"]):
+        return " at an unknown frequency"
+    return f" at {row['named_hz'] / 1e6:.6g} MHz"
 
 
 def _wings(row: Mapping[str, Any]) -> str:

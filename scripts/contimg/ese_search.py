@@ -24,6 +24,7 @@ from contimg.ese_curves import Setting, SharedCurves
 from contimg.ese_fit import Fits, fit_all
 from contimg.ese_separate import SeparateCurves
 from contimg.ese_templates import Placement, whole_bank, wings_in_words
+from contimg.lens import REFERENCE_HZ
 from contimg.tables import options_from
 
 # Light curves of the same times and errors that are searched at once; so many are worth it.
@@ -104,7 +105,8 @@ def search(
     Returns
     -------
     table : one row a source (and frequency), in the order of `epochs.sources`; the columns of the
-        search schema. Where nothing could be searched `template` is "" and `ese_llr` 0.
+        search schema. Where nothing could be searched `template` is "" and `ese_llr` 0. `alpha` is
+        at 1.4 GHz where freq_hz is known, else at the frequency of the light curve.
     """
     settings = _settings(options)
     there = np.isfinite(epochs.flux_jy)
@@ -136,8 +138,34 @@ def search(
     found = _mapped(partial(_found, settings=settings), tasks, threads)
     for (some, scale), one in zip(rows, found, strict=True):
         _put(table, some, one, first[some], scale)
+    if "freq_hz" in epochs.sources:
+        # Templates have the strength at the light curve's own frequency; it goes as frequency^-2.
+        ratio = epochs.sources["freq_hz"].to_numpy(dtype=float) / REFERENCE_HZ
+        table["alpha"] *= np.where(np.isfinite(ratio), ratio, 1.0) ** 2
     names = [name for name in ("source_id", "freq_hz") if name in epochs.sources]
     return pd.concat([epochs.sources[names].reset_index(drop=True), table], axis=1)
+
+
+def why_not_searched(
+    epochs: Epochs, options: Mapping[str, Any] | SearchOptions | None = None
+) -> list[str]:
+    """Say why sources in which nothing was searched were not; true of those only."""
+    settings = _settings(options)
+    there = np.isfinite(epochs.flux_jy)
+    error = np.where(there, epochs.error_jy, np.inf)
+    baseline = weighted_medians(np.where(there, epochs.flux_jy, 0.0), error)
+    faint = baseline <= typical_errors(error)
+    reasons = []
+    for n_epochs, is_faint in zip(there.sum(axis=1).tolist(), faint.tolist(), strict=True):
+        if n_epochs < settings.min_epochs:
+            reasons.append(f"too few epochs ({n_epochs}; {settings.min_epochs} are needed)")
+        elif is_faint:
+            reasons.append(f"its flux is not above its errors ({n_epochs} epochs)")
+        else:
+            reasons.append(
+                f"its {n_epochs} epochs leave no dip with enough of them in and beside it"
+            )
+    return reasons
 
 
 def search_batch(
@@ -199,11 +227,9 @@ def _alike(
     ------
     rows, grid, baseline : which light curves, their backgrounds and rough baselines.
     """
-    there = np.isfinite(error)
-    baseline = weighted_medians(flux, error)
-    typical = np.nanmedian(np.where(there, error, np.nan), axis=1) if error.size else baseline
-    able = (there.sum(axis=1) >= settings.min_epochs) & (baseline > typical)
-    rows = np.flatnonzero(able)
+    baseline, typical = weighted_medians(flux, error), typical_errors(error)
+    enough = np.isfinite(error).sum(axis=1) >= settings.min_epochs
+    rows = np.flatnonzero(enough & (baseline > typical))
     if not len(rows):
         return
     if shared:
@@ -258,6 +284,15 @@ def weighted_medians(flux: Floats, error: Floats) -> Floats:
     weight = np.cumsum(np.take_along_axis(error**-2.0, order, axis=1), axis=1)
     middle = (weight >= weight[:, -1:] * (0.5 - 1e-9)).argmax(axis=1)
     return np.take_along_axis(flux, order, axis=1)[np.arange(len(flux)), middle]
+
+
+def typical_errors(error: Floats) -> Floats:
+    """Return the (S,) medians of the errors, infinite where there is no epoch."""
+    there = np.isfinite(error)
+    some = there.any(axis=1)
+    typical = np.full(len(error), np.inf)
+    typical[some] = np.nanmedian(np.where(there[some], error[some], np.nan), axis=1)
+    return typical
 
 
 def least_squares(flux: Floats, error: Floats, dips: Floats) -> tuple[Floats, Floats]:

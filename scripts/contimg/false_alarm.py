@@ -244,7 +244,8 @@ def false_alarms(
     table["ese_false_alarm_archive"] = -np.expm1(
         n_searched * np.log1p(-np.minimum(table["ese_false_alarm"], 1 - 1e-16))
     )
-    flipped = flipped_statistics(epochs, search_options)
+    table.loc[number < 0, "ese_false_alarm_archive"] = 1.0
+    flipped = flipped_statistics(epochs, search_options, processes)
     flipped[number < 0] = np.nan
     table["flipped_llr"] = flipped
     table["flipped_false_alarm"] = flipped_rate(found["ese_llr"].to_numpy(dtype=float), flipped)
@@ -264,13 +265,13 @@ def class_words(fits: pd.DataFrame, group: Group) -> list[str]:
     return words
 
 
-def flipped_statistics(epochs: Epochs, options: Mapping[str, Any]) -> Floats:
+def flipped_statistics(epochs: Epochs, options: Mapping[str, Any], processes: int = 1) -> Floats:
     """Return the statistic of each light curve turned over about its median."""
     middle = np.full(len(epochs.flux_jy), np.nan)
     some = np.isfinite(epochs.flux_jy).any(axis=1)
     middle[some] = np.nanmedian(epochs.flux_jy[some], axis=1)
     turned = replace(epochs, flux_jy=2 * middle[:, None] - epochs.flux_jy)
-    found = search(turned, options)
+    found = search(turned, options, processes)
     return found["ese_llr"].to_numpy(dtype=float).copy()
 
 

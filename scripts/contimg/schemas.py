@@ -163,7 +163,7 @@ def _background(prefix: str, fit: str) -> Schema:
 
 _LENS: Schema = (
     Column("template", "string", "", "best lens; empty where nothing was searched"),
-    Column("alpha", "float64", "", "its strength at 1.4 GHz"),
+    Column("alpha", "float64", "", "its strength at 1.4 GHz; without freq_hz, in its own band"),
     Column("beta_s", "float64", "", "its source's width (FWHM), in lens radii"),
     Column("impact", "float64", "", "impact parameter in lens radii; NaN of a sheet"),
     Column("lensed_fraction", "float64", "", "fraction of the baseline that is lensed"),
@@ -328,7 +328,7 @@ ESE_CANDIDATES: Schema = (
     Column("verdict_who", "string", "", "whose verdict"),
     Column("verdict_note", "string", "", "what they add"),
     FREQ,
-    Column("n_subbands", "int64", "", "subband light curves that tell the dip's depth", True),
+    Column("n_subbands", "int64", "", "subband light curves that were compared", True),
     Column(
         "chromaticity",
         "string",

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from simulated_subbands import band, curves, fluxes
 
-from contimg.chromaticity import chromaticity, with_chromaticity
+from contimg.chromaticity import chromaticity, in_words, with_chromaticity
 from contimg.epochs import usable_epochs
 
 MJD = 60000 + np.arange(120) * 2.99
@@ -89,6 +89,7 @@ def test_missing_subbands_and_epochs_are_left_out():
     assert judged(table[table.subband == 2]).outcome == ""
     few = judged(table[table.mjd < MJD[4]])
     assert few.outcome == "undecided" and np.isnan(few.delta_chi2)
+    assert in_words(few) == "; undecided over 4 subbands: too few epochs"
     apart = table[(table.subband + (table.mjd // 2.99).astype(int)) % 4 == 0]
     assert judged(apart).outcome == "undecided"  # never two subbands in one transit
     nothing = table.assign(flux_jy=-table.flux_jy)
@@ -118,5 +119,8 @@ def test_candidates_get_their_columns_and_words():
     assert details["s"]["lens"]["alpha"] == pytest.approx(8, rel=0.3)
     again, _ = with_chromaticity(candidates, simulated(False, True, 0.02))
     pd.testing.assert_frame_equal(added, again)
+    # A source that a person flags may have been searched in vain: there is no dip to judge.
+    flagged, _ = with_chromaticity(candidates.assign(fwhm_days=np.nan), simulated(False, True, 0.1))
+    assert flagged.chromaticity.tolist() == ["", ""] and flagged.reason[0] == "it fell"
     none, nothing = with_chromaticity(candidates[:0], simulated(False, True, 0.02))
     assert len(none) == 0 and nothing == {}

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from simulated_lenses import background, curves_of, epochs_of, trough
 from simulated_photometry import Field
+from simulated_subbands import curves, fluxes
 
+import calibrate_false_alarms
 import find_ese_candidates
 import search_ese
 from contimg.annotations import read_annotations
 from contimg.epochs import usable_epochs
-from contimg.ese_candidates import explanation, find_candidates, reason
+from contimg.ese_candidates import explanation, find_candidates, reason, searched_epochs
 from contimg.ese_search import search
 from contimg.lightcurves import light_curves
 from contimg.schemas import ESE_CANDIDATES
@@ -118,6 +120,8 @@ def test_the_explanation_says_what_when_how_deep_and_against_what(four):
         "upside down",
     ):
         assert said in text
+    assert "in its own band" in text, "the frequency is not known"
+    assert "at 1.4 GHz" in explanation({**found[0], "freq_hz": 1.405e9}, 4)
     assert "2023-04-" in text or "2023-05-" in text  # MJD 60060 is 2023-04-26
     assert "incomplete, the baseline is seen before it only" in explanation(found[1], 4)
     assert "incomplete" in reason(found[1])
@@ -199,3 +203,93 @@ def test_frequencies_without_a_whole_band_are_searched_each_by_itself(folder):
     assert found.n_epochs.sum() == 78  # index 3 is a row of each frequency
     best = found.loc[found.ese_llr.idxmax()]
     assert (best.source_id, best.freq_hz) == ("s001", 8.4e9)
+
+
+def test_a_flag_of_a_source_that_is_not_searched_says_why(folder):
+    rng = np.random.default_rng(3)
+    flux = np.array([[1.0], [1.0], [0.005]]) + 0.01 * rng.normal(size=(3, 20))
+    flux[1, 5:] = np.nan
+    bands = [
+        curves_of(MJD + 1e-3 * band, flux, 0.01).assign(subband=band, freq_hz=1.4e9 + 5e7 * band)
+        for band in (-1, 0, 1)
+    ]
+    pd.concat(bands).to_csv(folder / "bands.csv", index=False)
+    rows = ["id,verdict,who,note", "s001,ESE,Ann,", "s002,maybe,Ann,", ""]
+    (folder / "candidates.csv").write_text("\n".join(rows))
+    find_ese_candidates.main(
+        lightcurves=folder / "bands.csv",
+        annotations=[folder / "candidates.csv"],
+        output=folder / "c.parquet",
+        options=QUICK,
+    )
+    found, _ = read_table(folder / "c.parquet")
+    check_schema(found, ESE_CANDIDATES)
+    assert found.source_id.tolist() == ["s001", "s002"]
+    assert found.chromaticity.tolist() == ["", ""], "there is no dip to judge"
+    assert found.explanation.tolist() == [
+        "Not searched: too few epochs (5; 8 are needed).",
+        "Not searched: its flux is not above its errors (20 epochs).",
+    ]
+
+
+def test_candidates_at_several_frequencies_are_told_apart_and_judged_by_them(folder):
+    mjd, freq_hz = 60000 + 2.99 * np.arange(120), np.array([1.3e9, 1.5e9])
+    lens = {
+        "centre_mjd": 60180.0, "days_a_radius": 14.0, "alpha": 8.0, "beta_s": 0.3, "fraction": 0.3,
+    }  # fmt: skip
+    random = np.random.default_rng(0)
+    table = curves(mjd, freq_hz, fluxes(mjd, freq_hz, lens), 0.02, random)
+    table = table.drop(columns="subband")
+    table.to_csv(folder / "two.csv", index=False)
+    searched = search(usable_epochs(table))
+    searched.to_parquet(folder / "s.parquet")
+    alarms_of(searched).to_parquet(folder / "a.parquet")
+    find_ese_candidates.main(
+        lightcurves=folder / "two.csv",
+        ese_search=folder / "s.parquet",
+        ese_false_alarms=folder / "a.parquet",
+        output=folder / "c.parquet",
+    )
+    found, _ = read_table(folder / "c.parquet")
+    assert sorted(found.freq_hz) == [1.3e9, 1.5e9]
+    for row in found.to_dict("records"):
+        at = f"lux at {row['freq_hz'] / 1e6:.0f} MHz fell by"
+        assert at in row["reason"] and at in row["explanation"]
+    assert found.n_subbands.tolist() == [2, 2]
+    assert found.chromaticity.tolist() == ["chromatic"] * 2
+    assert found.delta_chi2[0] == found.delta_chi2[1]
+
+
+def test_epochs_without_a_frequency_are_no_second_source():
+    table = curves_of(MJD, np.ones((2, 20)), 0.01)
+    table["freq_hz"] = np.where((np.arange(40) % 5 == 0) | (np.arange(40) >= 20), np.nan, 1.4e9)
+    epochs = searched_epochs(table)
+    assert epochs.sources.source_id.tolist() == ["s000", "s001"]
+    assert np.isfinite(epochs.flux_jy).sum(axis=1).tolist() == [16, 20]
+
+
+def test_a_table_of_another_telescope_goes_through_all_three_programs(folder):
+    """Numbers as names, limits in words, subbands without a whole band."""
+    rng = np.random.default_rng(4)
+    flux = 1 + 0.02 * rng.normal(size=(3, 20))
+    tables = []
+    for subband, freq_hz in enumerate((1.3e9, 1.5e9)):
+        dip = np.where(np.arange(3)[:, None] == 1, trough(MJD, 0.5, 60060, 30), 1.0)
+        table = curves_of(MJD, flux * dip, 0.02).assign(freq_hz=freq_hz, subband=subband)
+        tables.append(table)
+    table = pd.concat(tables)
+    limit = np.where(table.mjd == MJD[0], "yes", "no")
+    table = table.assign(source_id=table.source_id.str[1:].astype(int), upper_limit=limit)
+    table.to_csv(folder / "t.csv", index=False)
+    given = {"lightcurves": folder / "t.csv", "options": QUICK | {"max_false_alarm": 0.01}}
+    made = {"ese_search": folder / "s.parquet", "ese_false_alarms": folder / "a.parquet"}
+    search_ese.main(**given, output=made["ese_search"])
+    calibrate_false_alarms.main(
+        **given, ese_search=made["ese_search"], output=made["ese_false_alarms"]
+    )
+    find_ese_candidates.main(**given, **made, output=folder / "c.parquet")
+    find_ese_candidates.main(**given, output=folder / "alone.parquet")
+    found, _ = read_table(folder / "c.parquet")
+    assert found.source_id.tolist() == ["1", "1"] and found.n_epochs.tolist() == [19, 19]
+    assert sorted(found.freq_hz) == [1.3e9, 1.5e9] and found.n_subbands.tolist() == [2, 2]
+    pd.testing.assert_frame_equal(found, read_table(folder / "alone.parquet")[0])

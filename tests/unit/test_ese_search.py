@@ -9,7 +9,7 @@ from simulated_lenses import background, epochs_of, trough
 
 from contimg.backgrounds import BackgroundOptions, make_grid
 from contimg.ese_curves import Setting, SharedCurves
-from contimg.ese_search import least_squares, search, search_batch
+from contimg.ese_search import least_squares, search, search_batch, why_not_searched
 from contimg.ese_templates import Events, Placement, lay_templates, millidays
 from contimg.schemas import ESE_SEARCH
 from contimg.tables import check_schema
@@ -171,6 +171,36 @@ def test_what_has_no_flux_is_a_row_in_which_nothing_was_searched():
     crowded = np.ones((1, 20)) + 0.01 * np.sin(np.arange(20))
     one_day = search(epochs_of(60000 + 0.01 * np.arange(20), crowded, 0.01))
     assert one_day.template[0] == ""  # no wing beside a dip of 14 days
+
+
+def test_why_a_source_was_not_searched_is_said_of_each():
+    flux = np.stack([np.full(20, 0.5), np.ones(20)])
+    told = why_not_searched(epochs_of(60000 + 5.0 * np.arange(20), flux, 1.0))
+    assert told[0] == "its flux is not above its errors (20 epochs)"
+    few = epochs_of(60000 + 5.0 * np.arange(5), np.ones((1, 5)), 0.01)
+    assert why_not_searched(few) == ["too few epochs (5; 8 are needed)"]
+    one_day = epochs_of(60000 + 0.01 * np.arange(20), np.ones((1, 20)), 0.01)
+    assert "no dip with enough" in why_not_searched(one_day)[0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_source_without_any_usable_epoch_passes_in_silence(found):
+    epochs, table = found
+    gone = replace(epochs, flux_jy=np.where(np.arange(12)[:, None] == 5, np.nan, epochs.flux_jy))
+    again = search(gone)
+    assert (again.n_epochs[5], again.template[5], again.ese_llr[5]) == (0, "", 0)
+    pd.testing.assert_frame_equal(again.drop(5), table.drop(5), check_exact=True)
+
+
+def test_the_strength_is_that_at_1400_mhz_where_the_frequency_is_known(found):
+    epochs, table = found
+    few = replace(
+        epochs,
+        sources=epochs.sources[:2].assign(freq_hz=[2.8e9, np.nan]),
+        **{name: getattr(epochs, name)[:2] for name in ("mjd", "flux_jy", "error_jy")},
+    )
+    # The same light curve at twice the frequency: a lens four times as strong at 1.4 GHz.
+    np.testing.assert_allclose(search(few).alpha, table.alpha[:2] * [4, 1])
 
 
 def test_a_brightening_is_no_event():

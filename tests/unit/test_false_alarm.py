@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from contimg import false_alarm
 from contimg.epochs import Epochs
 from contimg.ese_nulls import Group, NullOptions, simulate, tasks_of
 from contimg.ese_search import search, search_batch
@@ -85,6 +86,13 @@ def test_a_source_that_is_not_searched_is_no_alarm(alarms):
     assert (last["null_class"], last["n_nulls"]) == ("", 0)
 
 
+def test_where_nothing_is_searched_nothing_is_unlikely(small_archive):
+    few = archive_of(small_archive.mjd[0, :5], np.ones((2, 5)), np.full((2, 5), 0.01))
+    alarms = false_alarms(few, search(few, FEW), FEW)
+    assert alarms["ese_false_alarm"].tolist() == [1.0, 1.0]
+    assert alarms["ese_false_alarm_archive"].tolist() == [1.0, 1.0]
+
+
 def test_the_archive_has_as_many_chances_as_sources(alarms):
     p = alarms["ese_false_alarm"].to_numpy()[:39]
     archive = alarms["ese_false_alarm_archive"].to_numpy()[:39]
@@ -97,9 +105,17 @@ def test_the_event_turned_over_is_none(alarms):
     assert set(alarms["n_flipped"]) == {39}
 
 
-def test_the_number_of_processes_changes_nothing(small_archive, alarms):
+def test_the_number_of_processes_changes_nothing(small_archive, alarms, monkeypatch):
+    shared = []
+
+    def watched(epochs, options, threads=1):
+        shared.append(threads)
+        return search(epochs, options, threads)
+
+    monkeypatch.setattr(false_alarm, "search", watched)
     two = false_alarms(small_archive, search(small_archive, FEW), FEW, 2)
     pd.testing.assert_frame_equal(alarms, two, check_exact=True)
+    assert shared == [2]  # the light curves turned over are searched by both
 
 
 def test_the_flipped_rate_counts_and_adds_one():

@@ -200,13 +200,21 @@ def test_what_a_candidates_table_knows_is_shown_and_no_more(tmp_path):
     )  # fmt: skip
     flagged = table.assign(
         source_id="J055004.0+540000", rank=2, found_by="person", template="", depth=np.nan,
-        centre_mjd=np.nan, fwhm_days=np.nan, explanation="too few epochs for a search",
+        centre_mjd=np.nan, fwhm_days=np.nan, incomplete=True, explanation="too few epochs",
     )  # fmt: skip
     pd.concat([table, flagged]).to_parquet(arguments["candidates"])
     report_archive.main(**arguments)
     shown = visible(arguments["page"])
     for text in ("alpha 3", "drw, 2.0 %, 30 d", "ESE (Ann & Bob)", "all of <it> in words",
                  "flagged by a person", "too few epochs"):  # fmt: skip
+        assert text in shown
+    assert "incomplete" not in shown, "there is no event that could be incomplete"
+    assert "Frequency (MHz)" not in shown
+    other = table.assign(rank=2, incomplete=True, freq_hz=8.4e9)
+    pd.concat([table.assign(freq_hz=1.4e9), other]).to_parquet(arguments["candidates"])
+    report_archive.main(**arguments)
+    shown = visible(arguments["page"])
+    for text in ("Frequency (MHz)", "1400", "8400", "incomplete"):
         assert text in shown
 
 

@@ -47,7 +47,7 @@ def words(*names: str) -> Callable[[Row], str]:
 
 def chromatic(row: Row) -> str:
     """Return the outcome, or else how the depth goes with wavelength."""
-    outcome = first_of(row, "chromaticity", "chromatic_outcome", "outcome")
+    outcome = first_of(row, "chromaticity")
     if outcome is not None:
         return str(outcome)
     if first_of(row, "depth_exponent") is None:
@@ -71,6 +71,10 @@ def verdict(row: Row) -> str:
     return f"{row['verdict']}{f' ({who})' if who else ''}{f': {note}' if note else ''}"
 
 
+FREQUENCY = Heading(
+    "Frequency (MHz)", "of the light curve in which the event is", ("freq_hz",),
+    lambda row: f"{row['freq_hz'] / 1e6:.6g}" if is_told(row["freq_hz"]) else MISSING,
+)  # fmt: skip
 HEADINGS: Sequence[Heading] = (
     Heading(
         "Log-likelihood ratio", "event against none", ("ese_llr",),
@@ -102,7 +106,7 @@ HEADINGS: Sequence[Heading] = (
     Heading("Background", "kernel, rms and timescale of what varies beside the event",
             ("background",), background, False),
     Heading("Chromaticity", "of the event over the subbands; x: depth ∝ λ^x",
-            ("chromaticity", "chromatic_outcome", "outcome", "depth_exponent"), chromatic, False),
+            ("chromaticity", "depth_exponent"), chromatic, False),
 )  # fmt: skip
 
 
@@ -123,14 +127,18 @@ class CandidateTable:
 def candidate_table(candidates: Sequence[Row]) -> CandidateTable:
     """Return the table of candidates; a column that no candidate fills is left out.
 
+    The frequency is shown where candidates differ in it.
+
     Parameters
     ----------
     candidates : rows of the candidate table, by rank; columns beyond the first ones may be
         missing, as in the tables of earlier versions.
     """
+    frequencies = {first_of(row, "freq_hz") for row in candidates}
+    headings = [FREQUENCY, *HEADINGS] if len(frequencies) > 1 else HEADINGS
     shown = [
         heading
-        for heading in HEADINGS
+        for heading in headings
         if any(first_of(row, *heading.needs) is not None for row in candidates)
     ]
     rows = [(row, [heading.cell(row) for heading in shown], verdict(row)) for row in candidates]
