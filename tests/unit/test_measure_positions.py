@@ -118,6 +118,17 @@ def test_the_beam_and_the_noise_can_be_given(folder: Path) -> None:
         measured(folder, rms=folder / "small.fits")
 
 
+def test_where_the_beam_has_no_response_there_is_no_flux_and_the_status_says_so(
+    folder: Path,
+) -> None:
+    response = np.full((256, 256), 0.5, "f4")
+    response[40:80, 160:200], response[180:220, 40:80] = 0.0, np.nan  # at sources c and d
+    afits.PrimaryHDU(response, afits.getheader(folder / "image.fits")).writeto(folder / "pb.fits")
+    found = measured(folder, pb=folder / "pb.fits")
+    assert found["status"].tolist() == ["ok", "ok", "no response", "no response"]
+    assert found[["flux_jy", "pb", "snr"]].isna().all(axis=1).tolist() == [False] * 2 + [True] * 2
+
+
 def test_tables_that_cannot_be_meant_are_refused_with_what_is_wrong(folder: Path) -> None:
     table = pd.read_csv(folder / "positions.csv")
     twice = table.assign(source_id=["a", "b", "a", "d"])
