@@ -202,7 +202,7 @@ def with_ese_search(
     ----------
     table : rows of the variability schema.
     search, false_alarms : a row a source, and a frequency where they have freq_hz; None: NaN.
-        Without a column subband they are of the whole band.
+        Without a column subband they are of the whole band, if the table has one.
 
     Raises
     ------
@@ -221,7 +221,8 @@ def with_ese_search(
                 "one a source is expected; make the table again"
             )
         found = table[keys].merge(given[[*keys, name]], "left", keys)[name]
-        if "subband" in table and "subband" not in keys:
-            found = found.where(subband_of(table).to_numpy() == WHOLE_BAND)
+        whole = subband_of(table).to_numpy() == WHOLE_BAND
+        if "subband" not in keys and whole.any():
+            found = found.where(whole)
         table = table.assign(**{name: found.to_numpy(dtype=float)})
     return table

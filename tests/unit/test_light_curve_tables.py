@@ -167,6 +167,16 @@ def test_the_search_and_its_false_alarms_are_copied_to_the_whole_band(tmp_path):
     assert found.ese_llr[:, 0].isna().all() and found.ese_false_alarm[:, 0].isna().all()
 
 
+def test_without_a_whole_band_each_frequency_has_its_own_search():
+    rows = [pd.DataFrame(ROWS).assign(freq_hz=f, subband=b) for b, f in enumerate((1.3e9, 1.4e9))]
+    table = measure_variability.measure_variability(pd.concat(rows))
+    search = pd.DataFrame(
+        {"source_id": list("aabb"), "freq_hz": [1.3e9, 1.4e9] * 2, "ese_llr": [1.0, 2.0, 3.0, 4.0]}
+    )
+    found = measure_variability.with_ese_search(table, search, None)
+    assert found.ese_llr.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
 def test_two_rows_of_a_source_in_a_search_are_refused(tmp_path):
     pd.DataFrame(ROWS).to_parquet(tmp_path / "curves.parquet")
     pd.DataFrame({"source_id": ["a", "a"], "ese_llr": [1.0, 2.0]}).to_parquet(
