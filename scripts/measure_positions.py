@@ -47,6 +47,9 @@ def main(
         restored = read_sky_image(image)
         noise = None if rms is None else like(rms, restored)
         response = None if pb is None else like(pb, restored)
+    except FileNotFoundError as error:
+        missing = next(path for path in (positions, image, rms, pb) if path and not path.exists())
+        raise Rejected(f"{missing}: no such file; correct the path") from error
     except (ValueError, OSError) as error:
         raise Rejected(str(error)) from error
     background, measured_noise = local_noise_of(restored, background_box_beams)

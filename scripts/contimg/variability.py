@@ -31,6 +31,7 @@ from contimg.epochs import Epochs, Floats, over_chunks, usable_epochs
 from contimg.ese import DOCUMENTED_THRESHOLD, fit_dips
 from contimg.pairs import largest_pairs, pair_probability
 from contimg.schemas import VARIABILITY, WHOLE_BAND
+from contimg.status import InputError
 from contimg.tables import options_from, subband_of
 
 # Epochs that are worked on at once: the arrays of a few such chunks stay in the cache.
@@ -216,7 +217,7 @@ def with_ese_search(
         keys = ["source_id", *(["subband"] if "subband" in both else {"freq_hz"} & both)]
         twice = given.duplicated(keys)
         if twice.any():
-            raise ValueError(
+            raise InputError(
                 f"the table of {name}: source {given.source_id[twice].iloc[0]} has several rows, "
                 "one a source is expected; make the table again"
             )

@@ -137,7 +137,10 @@ def test_tables_that_cannot_be_meant_are_refused_with_what_is_wrong(folder: Path
     words = table.assign(dec_deg=["54.0", "54d", "54.0", "54.0"])
     assert "dec_deg '54d' found in row 2, degrees expected" in refused(folder, words)
     (folder / "positions.csv").unlink()
-    assert "positions.csv" in refused(folder)
+    assert refused(folder).endswith("positions.csv: no such file; correct the path")
+    (folder / "image.fits").unlink()
+    table.to_csv(folder / "positions.csv", index=False)
+    assert refused(folder).endswith("image.fits: no such file; correct the path")
 
 
 def test_a_field_too_crowded_to_fit_is_refused(folder: Path) -> None:
