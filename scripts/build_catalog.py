@@ -8,6 +8,7 @@ import pandas as pd
 from contimg.crossmatch import drop_duplicates
 from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.script import run
+from contimg.status import InputError
 from contimg.surveys import Survey, read_survey
 from contimg.tables import options_from
 
@@ -24,12 +25,12 @@ def main(*, surveys: list[Path], options: dict, catalog: Path) -> None:
     settings = options_from(CatalogOptions, options)
     expected = [Path(block["file"]).name for block in settings.surveys]
     if [path.name for path in surveys] != expected:
-        raise ValueError(
+        raise InputError(
             f"survey files {[path.name for path in surveys]} are not those of the config, "
             f"{expected}; give them in that order"
         )
     if not any(block["name"] == "nvss" for block in settings.surveys):
-        raise ValueError("no survey named nvss in the config's catalog block; add one")
+        raise InputError("no survey named nvss in the config's catalog block; add one")
     inputs: list[Survey] = []
     for path, block in zip(surveys, settings.surveys, strict=True):
         inputs.append(read_survey(path, block))

@@ -14,6 +14,7 @@ from contimg.false_alarm import false_alarms
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_FALSE_ALARMS
 from contimg.script import run
+from contimg.status import InputError
 from contimg.tables import read_table, write_rejected_table, write_table
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def main(
     epochs = searched_epochs(curves, lightcurves)
     table = search(epochs, options, threads) if ese_search is None else read_table(ese_search)[0]
     if table["source_id"].tolist() != epochs.sources["source_id"].tolist():
-        raise ValueError(
+        raise InputError(
             f"{ese_search}: not the sources of {lightcurves}, in its order; make it of this table"
         )
     alarms = false_alarms(epochs, table, options, threads)

@@ -38,6 +38,8 @@ def main(
     """
     if output is not None and output.suffix not in SUFFIXES:
         raise SystemExit(f"{output}: unknown form; expected a name in {' or '.join(SUFFIXES)}")
+    if not 0 < radius_deg <= 180:
+        raise SystemExit(f"--radius-deg {radius_deg:g} found, above 0 and at most 180 expected")
     try:
         centre = centre_of(catalog, ra_deg, dec_deg, position)
         found = read_sources(catalog, *centre, radius_deg, min_jy, view)

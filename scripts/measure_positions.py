@@ -30,7 +30,8 @@ def main(
     """Measure the flux of a point source at each position of a table, on one FITS image.
 
     A row a position, in the order given, non-detections and negative fluxes too; status says
-    which have no flux: outside (of the image), nan (blank there), no position (NaN).
+    which have no flux: outside (of the image), nan (blank there), no position (NaN), no response
+    (the beam image is 0 or NaN there).
 
     image: FITS image in Jy/beam with BMAJ, BMIN and BPA: of this workflow or another telescope
     positions: CSV or parquet with ra_deg, dec_deg (ICRS) and, optionally, source_id; without
@@ -46,6 +47,9 @@ def main(
         restored = read_sky_image(image)
         noise = None if rms is None else like(rms, restored)
         response = None if pb is None else like(pb, restored)
+    except FileNotFoundError as error:
+        missing = next(path for path in (positions, image, rms, pb) if path and not path.exists())
+        raise Rejected(f"{missing}: no such file; correct the path") from error
     except (ValueError, OSError) as error:
         raise Rejected(str(error)) from error
     background, measured_noise = local_noise_of(restored, background_box_beams)
@@ -56,6 +60,8 @@ def main(
         table = fluxes_of(restored, used_noise, background, sources, blend_beams)
     except CrowdedFieldError as error:
         raise Rejected(f"{positions}: {error}") from error
+    blind = table["pb"].isna() & table["status"].isin(["ok", "edge"])
+    table.loc[blind, "status"] = "no response"
     if output.suffix == ".csv":
         with written_whole(output) as temporary:
             columns = [column.name for column in check_schema(table, FORCED_FLUXES, output)]

@@ -11,6 +11,8 @@ from typing import TextIO
 
 import pandas as pd
 
+from contimg.status import InputError
+
 COLUMNS = ("id", "verdict", "who", "note")
 NEEDED = ("id", "verdict", "who")
 
@@ -39,7 +41,7 @@ def read_annotations(path: Path | None) -> pd.DataFrame:
         with Path(path).open(encoding="utf-8-sig", newline="") as stream:
             rows = list(_rows(stream, path))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
+        raise InputError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     return table.drop_duplicates(["id", "who"], keep="last").reset_index(drop=True)
 
@@ -69,7 +71,7 @@ def _rows(stream: TextIO, path: Path) -> Iterator[dict[str, str]]:
     missing = [name for name in NEEDED if name not in header]
     unknown = [name for name in header if name not in COLUMNS]
     if missing or unknown or len(set(header)) != len(header):
-        raise ValueError(
+        raise InputError(
             f"{path}: line 1 is {','.join(header) or 'empty'}; expected {','.join(COLUMNS)}"
         )
     for fields in lines:
@@ -77,12 +79,12 @@ def _rows(stream: TextIO, path: Path) -> Iterator[dict[str, str]]:
             continue
         where = f"{path}: line {lines.line_num}"
         if len(fields) != len(header):
-            raise ValueError(
+            raise InputError(
                 f"{where} has {len(fields)} fields, the header {len(header)}; "
                 "quote a text that holds a comma"
             )
         row = {name: field.strip() for name, field in zip(header, fields, strict=True)}
         empty = [name for name in NEEDED if not row[name]]
         if empty:
-            raise ValueError(f"{where} has no {', '.join(empty)}; fill it in or remove the line")
+            raise InputError(f"{where} has no {', '.join(empty)}; fill it in or remove the line")
         yield {"note": "", **row}

@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contimg.status import InputError
+
 FLOATS = (
     "ra_deg", "dec_deg", "s_nvss", "snr_nvss", "s_first", "s_vlass", "alpha",
     "s_racs", "s_tgss", "alpha_tgss",
@@ -60,7 +62,7 @@ def read_sources(
         When the file is missing or is not a catalogue.
     """
     if view not in VIEWS:
-        raise ValueError(f"no view {view} of the catalogue; expected one of {', '.join(VIEWS)}")
+        raise InputError(f"no view {view} of the catalogue; expected one of {', '.join(VIEWS)}")
     if ra_deg is None or dec_deg is None:
         query = f"SELECT * FROM {view} WHERE s_nvss >= ? ORDER BY source_id"
         return _query(path, query, (min_jy,))
@@ -136,13 +138,13 @@ def _around(ra_deg: float, dec_deg: float, radius_deg: float) -> tuple[str, tupl
 
 def _query(path: Path, query: str, values: tuple[Any, ...]) -> pd.DataFrame:
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such catalogue; make it with the rule build_catalog")
+        raise InputError(f"{path}: no such catalogue; make it with the rule build_catalog")
     with closing(sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)) as database:
         try:
             cursor = database.execute(query, values)
             names, rows = [column[0] for column in cursor.description], cursor.fetchall()
         except sqlite3.DatabaseError as error:
-            raise ValueError(
+            raise InputError(
                 f"{path}: not a master catalogue ({error}); remove it and make it again"
             ) from error
     columns = zip(*rows, strict=True) if rows else [()] * len(names)

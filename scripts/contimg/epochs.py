@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contimg.status import InputError
+
 Floats = NDArray[np.float64]
 USABLE = ("ok", "unnormalised")
 
@@ -157,7 +159,7 @@ def _refuse_twice(
     source = sources.iloc[number[twice[0]]]
     where = f" at {source.freq_hz:.6g} Hz" if "freq_hz" in source else ""
     remedy = "keep one of them" if where else "keep one, or give each frequency its freq_hz"
-    raise ValueError(
+    raise InputError(
         f"{name}: source {source.source_id} is measured twice at MJD {mjd[twice[0]]:.6f}{where} "
         f"({len(twice)} such rows in all); one row a source and time is expected: {remedy}"
     )

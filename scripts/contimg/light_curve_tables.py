@@ -7,16 +7,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from contimg.epochs import USABLE
 from contimg.schemas import EXTERNAL_LIGHTCURVES
+from contimg.status import InputError
 from contimg.tables import column_names, read_table, require_columns
 
 logger = logging.getLogger(__name__)
 
 _OPTIONAL = ("freq_hz", "ra_deg", "dec_deg", "status", "subband", "upper_limit")
+_FLUXES = ("flux_jy", "flux_err_jy", "norm_flux_jy", "norm_err_jy")
 _USUAL_SENTINELS = (-99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0)
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "nan", "none", "<na>")
+_JD_OF_MJD_0 = 2400000.5
+_LATEST_MJD = 200000.0
 
 
 def read_light_curves(
@@ -38,40 +45,104 @@ def read_light_curves(
 
     Raises
     ------
-    ValueError
-        When a column is missing, holds what is not a number, or a row has no source_id.
+    InputError
+        When a column is missing, holds what is not a number, a time is no MJD, or a row has no
+        source_id.
     """
-    there = column_names(path)
-    normalised = {"norm_flux_jy", "norm_err_jy"} <= set(there)
-    flux, error = ("norm_flux_jy", "norm_err_jy") if normalised else ("flux_jy", "flux_err_jy")
+    normalised = {"norm_flux_jy", "norm_err_jy"} <= set(column_names(path))
+    flux, error = _FLUXES[2:] if normalised else _FLUXES[:2]
     wanted = ["source_id", "mjd", flux, error, *_OPTIONAL]
     curves, metadata = read_table(path, wanted, categories=("source_id", "status"))
     if not normalised:
         require_columns(curves, EXTERNAL_LIGHTCURVES, path)
-    nameless = curves.source_id.isna()
-    if nameless.any():
-        raise ValueError(
-            f"{path}: row {int(nameless.argmax()) + 1} and {int(nameless.sum()) - 1} more have no "
-            "source_id; name each row's source, or leave the rows out"
-        )
-    curves["source_id"] = _as_names(curves.source_id)
-    for name in ("mjd", flux, error, "freq_hz", "ra_deg", "dec_deg"):
-        if name in curves and curves[name].dtype != np.float64:
-            curves[name] = _as_numbers(curves[name], path)
-    if "upper_limit" in curves:
-        curves["upper_limit"] = _as_flags(curves.upper_limit, path)
+    curves = _checked(curves, path)
     if len(sentinels):
         marked = _is_one_of(curves[flux], sentinels) | _is_one_of(curves[error], sentinels)
         curves[flux] = curves[flux].mask(marked)
         logger.info("%d of %d rows hold a sentinel", int(marked.sum()), len(curves))
-    elif (suspects := _is_one_of(curves[flux], _USUAL_SENTINELS)).any():
-        found = sorted(set(curves[flux][suspects]))
+    else:
+        for column in (flux, error):
+            _warn_of_sentinels(curves[column], path)
+    if metadata["status"] == "ok":
+        _warn_of_nothing_usable(curves, path)
+    return curves, metadata
+
+
+def read_light_curve(path: Path, source_id: str) -> pd.DataFrame:
+    """Read the rows of one source with all columns, by the rules of `read_light_curves`.
+
+    Parameters
+    ----------
+    path : parquet or CSV of this or another telescope.
+    source_id : its name; numbers serve as names.
+
+    Raises
+    ------
+    InputError
+        As `read_light_curves`, of the rows of this source.
+    """
+    require_columns(pd.DataFrame(columns=column_names(path)), EXTERNAL_LIGHTCURVES, path)
+    named = path.suffix == ".csv" or not pa.types.is_integer(
+        pq.read_schema(path).field("source_id").type
+    )
+    rows = read_table(path, source_ids=[source_id] if named else None)[0]
+    rows = rows[rows["source_id"].astype(str) == source_id].reset_index(drop=True)
+    return _checked(rows, path).astype({"source_id": str})
+
+
+def _checked(curves: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return light curves with names, numbers and flags as such; refuse what is none."""
+    nameless = curves.source_id.isna()
+    if nameless.any():
+        raise InputError(
+            f"{path}: row {int(nameless.argmax()) + 1} and {int(nameless.sum()) - 1} more have no "
+            "source_id; name each row's source, or leave the rows out"
+        )
+    curves["source_id"] = _as_names(curves.source_id)
+    for name in ("mjd", *_FLUXES, "freq_hz", "ra_deg", "dec_deg"):
+        if name in curves and curves[name].dtype != np.float64:
+            curves[name] = _as_numbers(curves[name], path)
+    if "upper_limit" in curves:
+        curves["upper_limit"] = _as_flags(curves.upper_limit, path)
+    _refuse_other_days(curves.mjd, path)
+    return curves
+
+
+def _refuse_other_days(mjd: pd.Series, path: Path) -> None:
+    """Refuse days that are no MJD: Julian dates, days before 1858."""
+    days = mjd.to_numpy()
+    wrong = np.isfinite(days) & ((days < 0) | (days > _LATEST_MJD))
+    if wrong.any():
+        found = float(days[wrong][0])
+        remedy = f"subtract {_JD_OF_MJD_0}" if found > _JD_OF_MJD_0 else "convert them"
+        raise InputError(
+            f"{path}: mjd {found} found ({int(wrong.sum())} such rows), MJD from 0 to "
+            f"{_LATEST_MJD:.0f} expected; {remedy}"
+        )
+
+
+def _warn_of_sentinels(column: pd.Series, path: Path) -> None:
+    """Tell of values that may stand for no value and are used."""
+    suspects = _is_one_of(column, _USUAL_SENTINELS)
+    if suspects.any():
+        found = sorted(set(column[suspects]))
         logger.warning(
             "%s: %s is %s in %d rows: if that stands for no value, "
             "give --options '{\"sentinels\": %s}'",
-            *(path, flux, found, int(suspects.sum()), found),
+            *(path, column.name, found, int(suspects.sum()), found),
         )
-    return curves, metadata
+
+
+def _warn_of_nothing_usable(curves: pd.DataFrame, path: Path) -> None:
+    """Tell of a table without rows, and of one in which `status` leaves out every row."""
+    if curves.empty:
+        logger.warning("%s: no rows found, one a source and time expected", path)
+    elif "status" in curves and not curves.status.isin(USABLE).any():
+        words = sorted(curves.status.dropna().astype(str).unique())
+        logger.warning(
+            "%s: no row is usable: status is %s, used are %s; rename them, or leave the column out",
+            *(path, ", ".join(words[:5]) or "empty", " and ".join(USABLE)),
+        )
 
 
 def _is_one_of(column: pd.Series, numbers: Sequence[float]) -> NDArray[np.bool_]:
@@ -95,7 +166,7 @@ def _as_numbers(column: pd.Series, path: Path) -> pd.Series:
     wrong = numbers.isna() & column.notna()
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        raise ValueError(
+        raise InputError(
             f"{path}: {column.name} of row {row + 1} is {column.iloc[row]!r}, a number is "
             "expected; leave it empty where there is none, mark a limit by upper_limit"
         )
@@ -109,7 +180,7 @@ def _as_flags(column: pd.Series, path: Path) -> pd.Series:
     wrong = ~words.isin([*_TRUE, *_FALSE])
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        raise ValueError(
+        raise InputError(
             f"{path}: {column.name} of row {row + 1} is {column.iloc[row]!r}; true, false, 1 or "
             "0 is expected"
         )

@@ -21,7 +21,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 
 from contimg import time_limit
-from contimg.status import Rejected, directory_of, require_ok, require_whole, status_of
+from contimg.status import InputError, Rejected, directory_of, require_ok, require_whole, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ def run(
 
     Before that, each argument named `*_status` (the JSON of an input) is read: if it tells of a
     rejected product, or if `main` raises `Rejected`, then `reject(reason, **arguments)` is
-    called instead and the job succeeds. Without a `reject`, the reason ends the program.
+    called instead and the job succeeds. Without a `reject`, the reason ends the program. So does
+    an `InputError`, or an input that is not there, on the command line; a job's log has it all.
     A directory among the inputs that is not whole is an error. A job ends before its rule's
     runtime does.
 
@@ -63,12 +64,35 @@ def run(
         for directory in directories_with_status(arguments):
             require_whole(directory)
         main(**arguments)
+    except (InputError, FileNotFoundError) as error:
+        words = str(error) if isinstance(error, InputError) else missing_input(error, arguments)
+        if snakemake is not None or not words:
+            raise
+        sys.exit(f"{program_of(main)}: {words}")
     except Rejected as rejected:
         if reject is None:
-            sys.exit(f"{Path(inspect.getfile(main)).name}: {rejected}")
+            sys.exit(f"{program_of(main)}: {rejected}")
         logger.warning("rejected: %s", rejected)
         wanted = inspect.signature(reject).parameters
         reject(str(rejected), **{name: arguments[name] for name in wanted if name in arguments})
+
+
+def program_of(main: Callable[..., None]) -> str:
+    return Path(inspect.getfile(main)).name
+
+
+def missing_input(error: FileNotFoundError, arguments: dict[str, Any]) -> str:
+    """Say which of the files given is not there; nothing when the error is of another file."""
+    named = [path for path in paths_of(arguments) if not path.exists() and str(path) in str(error)]
+    return f"{named[0]}: no such file; correct the path" if named else ""
+
+
+def paths_of(arguments: dict[str, Any]) -> list[Path]:
+    """Return the arguments that are paths, those of lists too."""
+    values = [
+        v for value in arguments.values() for v in (value if type(value) is list else [value])
+    ]
+    return [value for value in values if isinstance(value, Path)]
 
 
 def upstream_statuses(arguments: dict[str, Any]) -> list[Path]:
@@ -85,15 +109,13 @@ def directories_with_status(arguments: dict[str, Any]) -> list[Path]:
 
     The directory whose status is written, the argument `status`, is an output.
     """
-    given = [
-        path
-        for value in arguments.values()
-        for path in (value if isinstance(value, list) else [value])
-        if isinstance(path, Path)
-    ]
     own = arguments.get("status")
     made = directory_of(own) if isinstance(own, Path) else None
-    return [path for path in given if path != made and path.is_dir() and status_of(path).is_file()]
+    return [
+        path
+        for path in paths_of(arguments)
+        if path != made and path.is_dir() and status_of(path).is_file()
+    ]
 
 
 def send_output_to(log: Path) -> None:

@@ -21,12 +21,12 @@ from matplotlib.figure import Figure
 from contimg.annotations import read_annotations
 from contimg.catalog import read_sources
 from contimg.cutouts import empty_cutout, read_cutout
-from contimg.epochs import USABLE
-from contimg.schemas import EXTERNAL_LIGHTCURVES, PHOTOMETRY, VARIABILITY, WHOLE_BAND
-from contimg.source_events import Event, events_of
+from contimg.light_curve_tables import read_light_curve
+from contimg.schemas import PHOTOMETRY, VARIABILITY, WHOLE_BAND
+from contimg.source_events import Event, events_of, usable_rows
 from contimg.source_figures import EpochImage, cutouts_figure, lightcurve_figure
 from contimg.source_names import position_of
-from contimg.tables import empty_table, read_table, require_columns, subband_of, whole_band
+from contimg.tables import empty_table, read_table, subband_of, whole_band
 from contimg.variability import measure_variability
 
 ARCSEC_DEG = 1 / 3600
@@ -46,7 +46,9 @@ class Source:
     source_id : as in the catalogue, JHHMMSS.s+DDMMSS.
     directory : the working directory of the workflow.
     lightcurves : another table of light curves to read than the directory's: parquet or CSV,
-        of this or another telescope; source_id, mjd, flux_jy and flux_err_jy are enough.
+        of this or another telescope; source_id, mjd, flux_jy and flux_err_jy are enough. Of a
+        table of several frequencies without a whole band, the light curve is that of the
+        frequency with the most rows; all of them are in `subbands`.
 
     Attributes
     ----------
@@ -124,13 +126,23 @@ class Source:
 
         Before the archive's light curves are made these are the images' fluxes as they are.
         """
-        if self._curves_path.is_file():
-            return whole_band(self._curves)
-        return whole_band(self.measurements)
+        if not self._curves_path.is_file():
+            return whole_band(self.measurements)
+        if self._no_whole_band:
+            return max(self.subbands.values(), key=len)
+        return whole_band(self._curves)
 
     @cached_property
     def subbands(self) -> dict[float, pd.DataFrame]:
-        """The light curve of each subband image, by its frequency in Hz."""
+        """The light curve of each subband image, by its frequency in Hz; it needs freq_hz.
+
+        Of another telescope's table without a whole band, that of each frequency.
+        """
+        if self._no_whole_band:
+            bands = self._curves.groupby("freq_hz")
+            return {float(freq_hz): rows.reset_index(drop=True) for freq_hz, rows in bands}
+        if "freq_hz" not in self._curves:
+            return {}
         bands = self._curves.groupby(subband_of(self._curves))
         return {
             float(rows["freq_hz"].iloc[0]): rows.reset_index(drop=True)
@@ -185,7 +197,10 @@ class Source:
         if rows.empty and len(self.epochs):
             names = ["source_id", "mjd", "flux_jy", "flux_err_jy", "norm_flux_jy", "norm_err_jy"]
             names += ["status", "ra_deg", "dec_deg", "upper_limit"]
-            rows = measure_variability(self.epochs[[n for n in names if n in self.epochs]])
+            names += ["freq_hz"] if self._no_whole_band else []
+            rows = measure_variability(
+                self.epochs[[n for n in names if n in self.epochs]], name=self._curves_path
+            )
         if rows.empty:
             columns = [column for column in VARIABILITY if not column.optional]
             nothing = {c.name: 0 if c.dtype == "int64" else np.nan for c in columns}
@@ -206,9 +221,11 @@ class Source:
         -------
         figure : of matplotlib; `figure.savefig("lightcurve.pdf")` makes it a file.
         """
-        return lightcurve_figure(
-            self.source_id, self.epochs, self.events, self.subbands, self.detection_snr, raw
-        )
+        name, subbands = self.source_id, self.subbands
+        if self._no_whole_band:
+            name += f" at {self.epochs['freq_hz'].iloc[0] / 1e9:.3f} GHz"
+            subbands = subbands if len(subbands) > 1 else {}
+        return lightcurve_figure(name, self.epochs, self.events, subbands, self.detection_snr, raw)
 
     def epoch_images(self, size_arcsec: float | None = None) -> list[EpochImage]:
         """Return the best image of each epoch around the source, in order of time.
@@ -295,21 +312,24 @@ class Source:
         """Its rows of the light curves, of every band."""
         if not self._curves_path.is_file():
             return pd.DataFrame({"source_id": [], "subband": []})
-        rows = read_table(self._curves_path, source_ids=[self.source_id])[0]
-        require_columns(rows, EXTERNAL_LIGHTCURVES, self._curves_path)
+        rows = read_light_curve(self._curves_path, self.source_id)
         return rows.sort_values("mjd", ignore_index=True)
+
+    @property
+    def _no_whole_band(self) -> bool:
+        """Whether another telescope's table tells frequencies apart and has no whole band."""
+        if self._lightcurves is None or "freq_hz" not in self._curves:
+            return False
+        of_subbands = "subband" not in self._curves or whole_band(self._curves).empty
+        return bool(of_subbands and self._curves["freq_hz"].notna().any())
 
     @property
     def _usable(self) -> pd.Series:
         """Which epochs have a usable flux."""
         rows = self.epochs
         normalised = "norm_flux_jy" in rows
-        good = np.isfinite(rows["norm_flux_jy" if normalised else "flux_jy"])
-        if "status" in rows:
-            good &= rows["status"].isin(USABLE)
-        if "upper_limit" in rows:
-            good &= ~rows["upper_limit"].fillna(False).astype(bool)
-        return good
+        flux, error = ("norm_flux_jy", "norm_err_jy") if normalised else ("flux_jy", "flux_err_jy")
+        return usable_rows(rows, flux) & (rows[error] > 0)
 
     def _product(self, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return its rows of a table of the archive, and the table's metadata."""

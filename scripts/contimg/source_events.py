@@ -94,6 +94,16 @@ def lens_of(row: Mapping[Any, Any]) -> LensShape | None:
     return LensShape(name, alpha, beta_s, float(row.get("impact", np.nan)))
 
 
+def usable_rows(curve: pd.DataFrame, flux: str) -> pd.Series:
+    """Return which rows of a light curve have a usable flux, and no limit."""
+    good = np.isfinite(curve[flux])
+    if "status" in curve:
+        good &= curve["status"].isin(USABLE)
+    if "upper_limit" in curve:
+        good &= ~curve["upper_limit"].fillna(False).astype(bool)
+    return good
+
+
 def baseline_jy(
     curve: pd.DataFrame, events: Sequence[Event] = (), flux: str = "norm_flux_jy"
 ) -> float:
@@ -112,11 +122,7 @@ def baseline_jy(
     -------
     The median, Jy; NaN without a good flux.
     """
-    good = np.isfinite(curve[flux])
-    if "status" in curve:
-        good &= curve["status"].isin(USABLE)
-    if "upper_limit" in curve:
-        good &= ~curve["upper_limit"].fillna(False).astype(bool)
+    good = usable_rows(curve, flux)
     for widths in (1.0, 0.5):
         outside = good.copy()
         for event in events:

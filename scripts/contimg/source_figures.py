@@ -14,10 +14,9 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from contimg.cutouts import Cutout, common_stretch
-from contimg.epochs import USABLE
 from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, STYLE, VERMILLION, utc
 from contimg.report.text import fixed
-from contimg.source_events import Event, baseline_jy, shown_baseline_jy
+from contimg.source_events import Event, baseline_jy, shown_baseline_jy, usable_rows
 
 LIMIT_SIGMA = 3.0
 PANEL_INCHES = 1.3
@@ -200,11 +199,13 @@ def draw_subbands(
     """Draw the light curves of subband images over their baselines."""
     colours = matplotlib.colormaps["viridis"](np.linspace(0.7, 0.0, len(subbands)))
     for (freq_hz, rows), colour in zip(sorted(subbands.items()), colours, strict=True):
-        rows = rows[rows["status"].isin(USABLE) & np.isfinite(rows["norm_flux_jy"])]
+        normalised = "norm_flux_jy" in rows
+        flux, error = ("norm_flux_jy", "norm_err_jy") if normalised else ("flux_jy", "flux_err_jy")
+        rows = rows[usable_rows(rows, flux)]
         if len(rows):
-            base = baseline_jy(rows, events)
+            base = baseline_jy(rows, events, flux)
             axes.errorbar(
-                utc(rows["mjd"]), rows["norm_flux_jy"] / base, rows["norm_err_jy"] / base,
+                utc(rows["mjd"]), rows[flux] / base, rows[error] / base,
                 fmt="o-", ms=2, mew=0, lw=0.5, elinewidth=0.4, color=colour, alpha=0.8,
                 label=f"{freq_hz / 1e9:.3f}",
             )  # fmt: skip

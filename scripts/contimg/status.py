@@ -38,6 +38,10 @@ SIZE_OF_THE_RUN = re.compile(rb"(.*/)?(HISTORY/.*|table\.lock)")
 """Files whose size may differ between equal products (paths in a history; casacore's locks)."""
 
 
+class InputError(ValueError):
+    """What a person gave cannot be used; the message is one line that says what to do."""
+
+
 class Rejected(Exception):  # noqa: N818  (a result, not an error)
     """Foreseen bad data; the message is the reason that people read in the report."""
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contimg.releases import POSITION_AND_FLUX, Release, plain_name, release_of, releases
+from contimg.status import InputError
 from contimg.table_files import TableFile, open_table
 
 logger = logging.getLogger(__name__)
@@ -91,8 +92,8 @@ def read_survey(path: Path, survey: Mapping[str, Any]) -> Survey:
         hours and degrees in sexagesimal text), flux, flux_if_zero (used where flux is 0), peak,
         rms, major, minor (fitted, the beam included), size, size_minor (deconvolved),
         size_limit, size_minor_limit ("<" where that size is an upper limit). Beside it:
-        `default_rms_jy`, `beam_arcsec`, `flux_scale`, and `keep`, a mapping of column to
-        accepted values.
+        `default_rms_jy` (where rms is missing, or not above 0), `beam_arcsec`, `flux_scale`, and
+        `keep`, a mapping of column to accepted values.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def _columns(
         known = "; ".join(
             f"{one.name}: {', '.join(one.required())}" for one in releases(survey["name"])
         )
-        raise ValueError(
+        raise InputError(
             f"{path}: columns of no known release of {survey['name']}; found "
             f"{', '.join(table.names)}; expected those of one ({known}), or the config's columns "
             f"of survey {survey['name']} to name {', '.join(POSITION_AND_FLUX)}"
@@ -154,7 +155,7 @@ def _found(table: TableFile, wanted: str) -> str | None:
 def _require(path: Path, table: TableFile, survey: Mapping[str, Any], wanted: list[str]) -> None:
     missing = sorted({name for name in wanted if name not in table.names})
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{path}: no column {', '.join(missing)}; found {', '.join(table.names)}; "
             f"correct the columns of survey {survey['name']} in the config"
         )
@@ -165,11 +166,11 @@ def _kept(
 ) -> NDArray[np.bool_]:
     kept = np.ones(len(next(iter(values.values()))), dtype=bool)
     if not len(kept):
-        raise ValueError(f"{path}: a table without rows; give the survey's whole catalogue")
+        raise InputError(f"{path}: a table without rows; give the survey's whole catalogue")
     for column, accepted in keep.items():
         kept &= np.isin(values[column], list(accepted))
     if not kept.any():
-        raise ValueError(
+        raise InputError(
             f"{path}: none of {len(kept)} rows has {', '.join(keep)} as accepted "
             f"({', '.join(str(list(accepted)) for accepted in keep.values())}); correct keep in "
             f"the config"
@@ -192,7 +193,7 @@ def _numbers(
     try:
         numbers = np.asarray(values, dtype=float)
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: column {name} has what is not a number ({error}); correct the file, or name "
             f"another column for {role} in the config"
         ) from error
@@ -215,7 +216,7 @@ def _scale(
         fallback = "arcsec"
     text = survey.get("columns", {}).get(key) or table.units.get(name) or fallback
     if text is None:
-        raise ValueError(
+        raise InputError(
             f"{path}: column {name} has no unit; expected {meaning}; give {key} in the config's "
             f"columns of survey {survey['name']}"
         )
@@ -225,7 +226,7 @@ def _scale(
             found = found * u.beam
         factor = float((1 * found).to_value(unit))
     except (ValueError, TypeError, u.UnitConversionError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: column {name} is in {text!r}; expected {meaning}; give "
             f"{key or 'a column in degrees'} in the config's columns of survey {survey['name']}"
         ) from error
@@ -278,7 +279,7 @@ def _rows(
             "dec_deg": columns["dec_deg"],
             "flux_jy": flux,
             "peak_jy": columns.get("peak", nothing),
-            "rms_jy": np.where(np.isnan(rms), default_rms, rms),
+            "rms_jy": np.where(rms > 0, rms, default_rms),
             "major_arcsec": columns.get("major", nothing),
             "minor_arcsec": columns.get("minor", nothing),
             "size_arcsec": columns.get("size", nothing),
@@ -319,7 +320,7 @@ def _check(path: Path, rows: pd.DataFrame, name: str, at: NDArray[np.intp]) -> N
     """Refuse rows that cannot be matched; `at` is where each stands in the file."""
     bad = ~(np.isfinite(rows.ra_deg) & (rows.dec_deg.abs() <= 90) & np.isfinite(rows.flux_jy))
     if bad.any():
-        raise ValueError(
+        raise InputError(
             f"{path}: {bad.sum()} rows without a sky position or a flux, the first at data row "
             f"{at[int(np.flatnonzero(bad)[0])] + 1}; remove them from the file"
         )
@@ -327,7 +328,7 @@ def _check(path: Path, rows: pd.DataFrame, name: str, at: NDArray[np.intp]) -> N
     twice = values.duplicated(["ra_deg", "dec_deg"], keep=False) if name == "nvss" else ()
     if any(twice):
         first = values.index[twice][:2]
-        raise ValueError(
+        raise InputError(
             f"{path}: two sources at one position, data rows "
             f"{' and '.join(str(at[row] + 1) for row in first)}; remove one of them from the file"
         )

@@ -16,6 +16,8 @@ import pandas as pd
 from astropy.io import fits, votable
 from numpy.typing import NDArray
 
+from contimg.status import InputError
+
 DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -46,13 +48,13 @@ def open_table(path: Path) -> TableFile:
     with _opened(path) as stream:
         head = stream.read(4096)
     if not head.strip():
-        raise ValueError(f"{path}: an empty file; expected a table as FITS, VOTable or CSV")
+        raise InputError(f"{path}: an empty file; expected a table as FITS, VOTable or CSV")
     if head.startswith("SIMPLE  ="):
         return _fits_table(path)
     if head.lstrip("\ufeff \r\n").startswith("<"):
         return _votable(path)
     if "\0" in head:
-        raise ValueError(
+        raise InputError(
             f"{path}: neither FITS nor VOTable nor text; expected a table in one of these forms, "
             f"plain or gzipped"
         )
@@ -76,10 +78,10 @@ def _fits_table(path: Path) -> TableFile:
         with fits.open(path) as hdus:
             table = first_table(hdus)
             if table is None:
-                raise ValueError(f"{path}: FITS without a table; give the survey's catalogue")
+                raise InputError(f"{path}: FITS without a table; give the survey's catalogue")
             columns = [(column.name, column.unit) for column in table.columns]
     except (OSError, TypeError) as error:  # astropy on broken headers
-        raise ValueError(f"{path}: not a readable FITS file ({error}); fetch it again") from error
+        raise InputError(f"{path}: not a readable FITS file ({error}); fetch it again") from error
 
     def read(names: Sequence[str]) -> dict[str, NDArray[Any]]:
         try:
@@ -87,7 +89,7 @@ def _fits_table(path: Path) -> TableFile:
                 data = first_table(hdus).data
                 return {name: np.array(data[name]) for name in names}
         except (OSError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: cut short ({error}); fetch it again") from error
+            raise InputError(f"{path}: cut short ({error}); fetch it again") from error
 
     return TableFile(tuple(name for name, _ in columns), {n: u for n, u in columns if u}, read)
 
@@ -99,7 +101,7 @@ def _votable(path: Path) -> TableFile:
             table = votable.parse(path).get_first_table().to_table(use_names_over_ids=True)
     except (IndexError, ValueError, OSError, votable.exceptions.VOWarning) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
+        raise InputError(
             f"{path}: not a VOTable with a table ({reason}); fetch it again"
         ) from error
     units = {name: str(table[name].unit) for name in table.colnames if table[name].unit}
@@ -127,7 +129,7 @@ def _text_table(path: Path) -> TableFile:
             comments, line = comments + 1, stream.readline()
         following = [stream.readline(), stream.readline()]
     if not line.strip():
-        raise ValueError(f"{path}: no table, only comments; expected a header and rows")
+        raise InputError(f"{path}: no table, only comments; expected a header and rows")
     delimiter = max(DELIMITERS, key=line.count)
     names, maybe_units, dashes = (_fields(text, delimiter) for text in (line, *following))
     has_units = len(dashes) == len(names) and all(set(text) <= {"-"} for text in dashes)
@@ -146,7 +148,7 @@ def _text_table(path: Path) -> TableFile:
                 skipinitialspace=True,
             )
         except (pd.errors.ParserError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a table in text ({error}); correct the file") from error
+            raise InputError(f"{path}: not a table in text ({error}); correct the file") from error
         order = sorted(set(indices.values()))
         return {name: table.iloc[:, order.index(at)].to_numpy() for name, at in indices.items()}
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from contimg.digests import digest_of_arrays, digest_of_value
 from contimg.schemas import WHOLE_BAND, Column, Schema
-from contimg.status import plain, written_whole
+from contimg.status import InputError, plain, written_whole
 from contimg.version import workflow_version
 
 Options = TypeVar("Options")
@@ -122,7 +122,7 @@ def read_table(
 
     Raises
     ------
-    ValueError
+    InputError
         When the file cannot be read as a table.
     """
     path = Path(path)
@@ -132,7 +132,7 @@ def read_table(
         try:
             rows = pd.read_csv(path, usecols=names, dtype={"source_id": str})
         except pd.errors.ParserError as error:
-            raise ValueError(f"{path}: {str(error).strip()}; mend or remove that line") from error
+            raise InputError(f"{path}: {str(error).strip()}; mend or remove that line") from error
         if source_ids is not None:
             rows = rows[rows["source_id"].isin(source_ids)].reset_index(drop=True)
         return rows, _no_metadata()
@@ -159,7 +159,7 @@ def column_names(path: Path) -> list[str]:
 
     Raises
     ------
-    ValueError
+    InputError
         When the file cannot be read as a table.
     """
     try:
@@ -167,9 +167,9 @@ def column_names(path: Path) -> list[str]:
             return list(pd.read_csv(path, nrows=0).columns)
         return list(pq.read_schema(path).names)
     except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path}: empty; a line of column names is expected") from error
+        raise InputError(f"{path}: empty; a line of column names is expected") from error
     except pa.ArrowInvalid as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: not a readable parquet table ({error}); remove it and make it again"
         ) from error
 
@@ -213,11 +213,11 @@ def check_schema(df: pd.DataFrame, columns: Schema, name: Path | str = "table") 
 
 
 def require_columns(df: pd.DataFrame, columns: Schema, path: Path) -> None:
-    """Raise ValueError when a table from outside lacks a column that is needed."""
+    """Raise InputError when a table from outside lacks a column that is needed."""
     needed = [column.name for column in columns if not column.optional]
     missing = [name for name in needed if name not in df.columns]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{path}: no column {', '.join(missing)}; found {', '.join(map(str, df.columns))}; "
             f"needed {', '.join(needed)}"
         )

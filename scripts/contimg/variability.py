@@ -31,6 +31,7 @@ from contimg.epochs import Epochs, Floats, over_chunks, usable_epochs
 from contimg.ese import DOCUMENTED_THRESHOLD, fit_dips
 from contimg.pairs import largest_pairs, pair_probability
 from contimg.schemas import VARIABILITY, WHOLE_BAND
+from contimg.status import InputError
 from contimg.tables import options_from, subband_of
 
 # Epochs that are worked on at once: the arrays of a few such chunks stay in the cache.
@@ -202,7 +203,7 @@ def with_ese_search(
     ----------
     table : rows of the variability schema.
     search, false_alarms : a row a source, and a frequency where they have freq_hz; None: NaN.
-        Without a column subband they are of the whole band.
+        Without a column subband they are of the whole band, if the table has one.
 
     Raises
     ------
@@ -216,12 +217,13 @@ def with_ese_search(
         keys = ["source_id", *(["subband"] if "subband" in both else {"freq_hz"} & both)]
         twice = given.duplicated(keys)
         if twice.any():
-            raise ValueError(
+            raise InputError(
                 f"the table of {name}: source {given.source_id[twice].iloc[0]} has several rows, "
                 "one a source is expected; make the table again"
             )
         found = table[keys].merge(given[[*keys, name]], "left", keys)[name]
-        if "subband" in table and "subband" not in keys:
-            found = found.where(subband_of(table).to_numpy() == WHOLE_BAND)
+        whole = subband_of(table).to_numpy() == WHOLE_BAND
+        if "subband" not in keys and whole.any():
+            found = found.where(whole)
         table = table.assign(**{name: found.to_numpy(dtype=float)})
     return table

@@ -69,6 +69,7 @@ def test_nothing_there_is_told(monkeypatch, capsys, catalog):
         (["--ra-deg", "10", "--position", "10 10"], "two centres; give"),
         (["--position", "10 10", "--view", "all"], "no view all of the catalogue; expected one"),
         (["--position", "10 10", "--output", "x.txt"], "x.txt: unknown form; expected a name in"),
+        (["--position", "10 10", "--radius-deg", "-1"], "--radius-deg -1 found, above 0 and"),
     ],
 )
 def test_what_cannot_be_searched_is_told(monkeypatch, catalog, words, told):

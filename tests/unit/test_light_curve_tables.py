@@ -66,6 +66,38 @@ def test_what_looks_like_a_sentinel_is_told(tmp_path, caplog):
     assert "if that stands for no value" in caplog.text and "[-99.0]" in caplog.text
 
 
+def test_an_error_that_looks_like_a_sentinel_is_told(tmp_path, caplog):
+    measured(tmp_path, {**ROWS, "flux_err_jy": [0.1, 999.0, 0.1, 0.3, 0.1]})
+    assert "flux_err_jy is [999.0] in 1 rows" in caplog.text
+
+
+def test_words_of_status_that_leave_out_every_row_are_told(tmp_path, caplog):
+    measured(tmp_path, {**ROWS, "status": ["good", "ok", "bad", "bad", "bad"]})
+    assert not caplog.records
+    found, _ = measured(tmp_path, {**ROWS, "status": ["good", "bad", "good", "good", "good"]})
+    assert found.n_epochs.tolist() == [0, 0]
+    (record,) = caplog.records
+    assert "theirs.csv: no row is usable: status is bad, good, used are ok and unnormalised" in (
+        record.getMessage()
+    )
+
+
+def test_a_table_of_a_header_only_is_told(tmp_path, caplog):
+    measured(tmp_path, pd.DataFrame(ROWS)[:0])
+    (record,) = caplog.records
+    assert record.getMessage().endswith("theirs.csv: no rows found, one a source and time expected")
+
+
+def test_days_that_are_no_mjd_are_refused(tmp_path):
+    julian = {**ROWS, "mjd": np.array(ROWS["mjd"]) + 2400000.5}
+    message = r"theirs\.csv: mjd 2460003\.5 found \(5 such rows\), MJD .*; subtract 2400000\.5"
+    with pytest.raises(ValueError, match=message):
+        measured(tmp_path, julian)
+    with pytest.raises(ValueError, match=r"mjd -1\.0 found \(1 such rows\), MJD from 0 to 200000"):
+        measured(tmp_path, {**ROWS, "mjd": [60003.0, -1.0, np.nan, np.inf, 60001.0]})
+    measured(tmp_path, {**ROWS, "mjd": [60003.0, 1.0, np.nan, np.inf, 60001.0]})
+
+
 def test_a_source_without_usable_flux_is_a_row_of_none(tmp_path):
     row = measured(tmp_path, {**ROWS, "flux_jy": [np.nan, 2.0, 2.2, 1.8, np.nan]})[0].loc["b"]
     assert row.n_epochs == 0 and np.isnan(row.mean_jy) and np.isnan(row.pair_p)
@@ -165,6 +197,16 @@ def test_the_search_and_its_false_alarms_are_copied_to_the_whole_band(tmp_path):
     assert found.ese_llr[:, -1].to_dict() == {"a": 20.0, "b": 1.5}
     assert found.ese_false_alarm["a", -1] == 1e-4 and np.isnan(found.ese_false_alarm["b", -1])
     assert found.ese_llr[:, 0].isna().all() and found.ese_false_alarm[:, 0].isna().all()
+
+
+def test_without_a_whole_band_each_frequency_has_its_own_search():
+    rows = [pd.DataFrame(ROWS).assign(freq_hz=f, subband=b) for b, f in enumerate((1.3e9, 1.4e9))]
+    table = measure_variability.measure_variability(pd.concat(rows))
+    search = pd.DataFrame(
+        {"source_id": list("aabb"), "freq_hz": [1.3e9, 1.4e9] * 2, "ese_llr": [1.0, 2.0, 3.0, 4.0]}
+    )
+    found = measure_variability.with_ese_search(table, search, None)
+    assert found.ese_llr.tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_two_rows_of_a_source_in_a_search_are_refused(tmp_path):

@@ -118,6 +118,17 @@ def test_the_beam_and_the_noise_can_be_given(folder: Path) -> None:
         measured(folder, rms=folder / "small.fits")
 
 
+def test_where_the_beam_has_no_response_there_is_no_flux_and_the_status_says_so(
+    folder: Path,
+) -> None:
+    response = np.full((256, 256), 0.5, "f4")
+    response[40:80, 160:200], response[180:220, 40:80] = 0.0, np.nan  # at sources c and d
+    afits.PrimaryHDU(response, afits.getheader(folder / "image.fits")).writeto(folder / "pb.fits")
+    found = measured(folder, pb=folder / "pb.fits")
+    assert found["status"].tolist() == ["ok", "ok", "no response", "no response"]
+    assert found[["flux_jy", "pb", "snr"]].isna().all(axis=1).tolist() == [False] * 2 + [True] * 2
+
+
 def test_tables_that_cannot_be_meant_are_refused_with_what_is_wrong(folder: Path) -> None:
     table = pd.read_csv(folder / "positions.csv")
     twice = table.assign(source_id=["a", "b", "a", "d"])
@@ -126,7 +137,10 @@ def test_tables_that_cannot_be_meant_are_refused_with_what_is_wrong(folder: Path
     words = table.assign(dec_deg=["54.0", "54d", "54.0", "54.0"])
     assert "dec_deg '54d' found in row 2, degrees expected" in refused(folder, words)
     (folder / "positions.csv").unlink()
-    assert "positions.csv" in refused(folder)
+    assert refused(folder).endswith("positions.csv: no such file; correct the path")
+    (folder / "image.fits").unlink()
+    table.to_csv(folder / "positions.csv", index=False)
+    assert refused(folder).endswith("image.fits: no such file; correct the path")
 
 
 def test_a_field_too_crowded_to_fit_is_refused(folder: Path) -> None:

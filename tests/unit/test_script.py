@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contimg import script
-from contimg.status import NotWhole, Rejected, status_of, write_status
+from contimg.status import InputError, NotWhole, Rejected, status_of, write_status
 
 SCRIPTS = Path(script.__file__).parents[1]
 
@@ -187,6 +187,53 @@ def test_what_is_missing_on_the_command_line_is_named(tmp_path: Path) -> None:
     done = run_program(tmp_path, "--output", "o")
     assert done.returncode != 0
     assert "--images, --options, --scale" in done.stderr
+
+
+READER = '''
+from pathlib import Path
+from contimg.script import run
+from contimg.tables import read_table
+
+def main(*, table: Path) -> None:
+    """Read a table."""
+    rows, _ = read_table(table)
+    rows["nothing"] if len(rows) else int("a bug")
+
+if __name__ == "__main__":
+    run(main)
+'''
+
+
+def test_a_bad_input_ends_a_program_in_one_line_and_a_bug_does_not(tmp_path: Path) -> None:
+    (tmp_path / "reader.py").write_text(READER)
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "text.parquet").write_text("text")
+    (tmp_path / "bug.csv").write_text("a,b\n")
+
+    def errors_of(table: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "reader.py", "--table", table], cwd=tmp_path,
+            env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        return done.stderr.splitlines()
+
+    assert errors_of("empty.csv") == [
+        "reader.py: empty.csv: empty; a line of column names is expected"
+    ]
+    (line,) = errors_of("text.parquet")
+    assert line.startswith("reader.py: text.parquet: not a readable parquet table")
+    for missing in ("no.csv", "no.parquet"):
+        assert errors_of(missing) == [f"reader.py: {missing}: no such file; correct the path"]
+    assert errors_of("bug.csv")[0].startswith("Traceback")
+
+
+def test_a_bad_input_of_a_job_is_whole_in_its_log(tmp_path: Path) -> None:
+    def main(*, table: Path) -> None:
+        raise InputError("t: empty")
+
+    with pytest.raises(InputError, match="t: empty"):
+        script.run(main, Job(tmp_path, output={"table": "t"}))
 
 
 def test_all_output_of_a_job_goes_to_its_log(tmp_path: Path) -> None:

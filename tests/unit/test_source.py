@@ -89,6 +89,55 @@ def test_limits_are_limits_and_faint_fluxes_have_one(tmp_path):
     assert "upper limit" in [line.get_label() for line in source.lightcurve().axes[0].lines]
 
 
+def of_frequencies(path, subbands=None, **more):
+    """Write another telescope's light curves at 1.3 and 1.4 GHz, of 4 and 6 epochs."""
+    rows = pd.DataFrame(
+        {
+            "source_id": "PKS 1", "mjd": [*range(60000, 60004), *range(60000, 60006)],
+            "flux_jy": [0.2] * 4 + [0.1, 0.1, 0.1, 0.11, 0.09, 0.1], "flux_err_jy": 0.01,
+            "freq_hz": [1.3e9] * 4 + [1.4e9] * 6, **more,
+        }
+    )  # fmt: skip
+    if subbands:
+        rows["subband"] = [subbands[0]] * 4 + [subbands[1]] * 6
+    rows.to_csv(path, index=False)
+    return Source("PKS 1", lightcurves=path)
+
+
+@pytest.mark.parametrize("subbands", [None, (0, 1)])
+def test_frequencies_without_a_whole_band_are_not_mixed_and_each_is_drawn(tmp_path, subbands):
+    source = of_frequencies(tmp_path / "curves.csv", subbands)
+    assert (source.n_epochs, source.detections) == (6, 6), "those of one frequency"
+    metrics = source.metrics()
+    assert (metrics.freq_hz, metrics.n_epochs) == (1.4e9, 6)
+    assert metrics.mean_jy == pytest.approx(0.1)
+    assert {f: len(rows) for f, rows in source.subbands.items()} == {1.3e9: 4, 1.4e9: 6}
+    main, of_each = source.lightcurve().axes
+    assert main.get_title(loc="left") == "PKS 1 at 1.400 GHz"
+    assert [text.get_text() for text in of_each.get_legend().get_texts()] == ["1.300", "1.400"]
+
+
+def test_subbands_of_another_telescope_are_drawn_under_its_whole_band(tmp_path):
+    source = of_frequencies(tmp_path / "curves.csv", (0, -1))
+    assert (source.n_epochs, source.metrics().n_epochs) == (6, 6)
+    _, of_each = source.lightcurve().axes
+    assert [text.get_text() for text in of_each.get_legend().get_texts()] == ["1.300"]
+    whole = pd.read_csv(tmp_path / "curves.csv").drop(columns="freq_hz")
+    whole.to_csv(tmp_path / "without.csv", index=False)
+    source = Source("PKS 1", lightcurves=tmp_path / "without.csv")
+    assert source.n_epochs == 6 and len(source.lightcurve().axes) == 1
+
+
+def test_what_is_odd_in_a_light_curve_is_read_as_the_metrics_read_it(tmp_path):
+    source = of_frequencies(tmp_path / "curves.csv", upper_limit=["no"] * 9 + ["yes"])
+    assert (source.n_epochs, source.metrics().n_epochs) == (5, 5)
+    with pytest.raises(ValueError, match=r"curves\.csv: .* subtract 2400000\.5"):
+        of_frequencies(tmp_path / "curves.csv", mjd=2460000.5 + np.arange(10))
+    numbers = pd.read_csv(tmp_path / "curves.csv").assign(source_id=7, mjd=60000.0 + np.arange(10))
+    numbers.to_parquet(tmp_path / "numbers.parquet")
+    assert Source("7", lightcurves=tmp_path / "numbers.parquet").n_epochs == 6
+
+
 def test_the_baseline_is_outside_the_events_where_there_is_enough():
     curve = pd.DataFrame({"mjd": MJD, "norm_flux_jy": fluxes()})
     assert baseline_jy(curve, [Event(1, MJD[6], 12.0, 0.3)]) == PEAK_JY

@@ -182,6 +182,26 @@ def test_a_masked_number_is_not_known(tmp_path):
     assert np.isnan(rms[3]) and rms.notna().sum() == len(NVSS) - 1
 
 
+def test_noise_that_is_not_above_zero_is_the_default(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "ra,dec,flux,noise\n10,20,5,0\n11,20,5,-1\n12,20,5,\n13,20,5,0.4\n"
+    )
+    block = {
+        "name": "nvss",
+        "columns": {
+            "ra_deg": "ra",
+            "dec_deg": "dec",
+            "flux": "flux",
+            "rms": "noise",
+            "unit": "mJy",
+        },
+    }
+    given = read_survey(tmp_path / "t.csv", {**block, "default_rms_jy": 5e-4}).rows.rms_jy
+    np.testing.assert_allclose(given, [5e-4, 5e-4, 5e-4, 4e-4])
+    without = read_survey(tmp_path / "t.csv", block).rows.rms_jy
+    np.testing.assert_allclose(without, [np.nan, np.nan, np.nan, 4e-4])
+
+
 CSV = "ra,dec,flux\n10.0,20.0,5\n11.0,-21.5,6\n"
 COLUMNS = {"ra_deg": "ra", "dec_deg": "dec", "flux": "flux", "unit": "mJy"}
 HALF = {"ra_deg": "ra", "dec_deg": "dec", "flux": "flux"}
