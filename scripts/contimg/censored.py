@@ -64,8 +64,8 @@ def censored_mean(
 
     Notes
     -----
-    With one flux the scatter cannot be told (NaN, taken as 0). The error of the mean is that of
-    the curvature of the likelihood in mu at the scatter found.
+    With one flux the scatter cannot be told (NaN, taken as 0). The error of the mean is of the
+    curvature of the likelihood in mean and variance; where the scatter is 0, in the mean alone.
     """
     scale = float(np.sqrt(np.mean(error**2)))
     s, ds, u, du = (values / scale for values in (flux, error, limit, limit_error))
@@ -95,7 +95,23 @@ def censored_mean(
     )
     tau = found.x if found.fun < best_mean(0.0)[2] else 0.0
     mu, curvature, _ = best_mean(tau**2)
+    if tau > 0:
+        curvature -= _told_by_scatter(mu, ds**2 + tau**2, s, du**2 + tau**2, u)
     return mu * scale, scale / np.sqrt(curvature), tau * scale
+
+
+def _told_by_scatter(mu: float, v: Floats, s: Floats, w: Floats, u: Floats) -> float:
+    """Return I_mq^2 / I_qq: what the unknown scatter q = tau^2 takes off the mean's curvature.
+
+    I is minus the second derivatives of ln L; v and w are the variances of fluxes and limits.
+    """
+    z = (u - mu) / np.sqrt(w)
+    hazard = np.exp(-0.5 * z**2 - 0.5 * np.log(2 * np.pi) - special.log_ndtr(z))
+    bend = hazard * (z + hazard)
+    mixed = ((s - mu) / v**2).sum() + ((bend * z - hazard) / (2 * w**1.5)).sum()
+    own = ((s - mu) ** 2 / v**3 - 0.5 / v**2).sum()
+    own += ((bend * z**2 - 3 * hazard * z) / (4 * w**2)).sum()
+    return float(mixed**2 / own) if own > 0 else 0.0
 
 
 def upper_bound(limit: Floats, limit_error: Floats) -> float:

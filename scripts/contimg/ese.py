@@ -42,7 +42,6 @@ from contimg.tables import options_from
 
 _FULL_SIGNIFICANCE_DEX = 4.0
 DOCUMENTED_THRESHOLD = 0.6
-_WING = 0.75
 _EPOCHS_AT_ONCE = 40_000
 
 
@@ -58,7 +57,7 @@ class DipOptions:
 
     min_fwhm_days: float = 14.0
     max_fwhm_days: float = 180.0
-    min_epochs: int = 6
+    min_epochs: int = 8
 
 
 def fit_dips(
@@ -75,9 +74,7 @@ def fit_dips(
     Returns
     -------
     dips : one row a source, in the order of `epochs.sources`: asymmetry, timescale_days,
-        amplitude, depth, centre_mjd (NaN without a dip), ese_score (0), ese_llr (0; half of the
-        chi-squared gain over the noise scale), ese_false_alarm (1), n_epochs_in_dip (0),
-        incomplete (False) and shape ("").
+        amplitude, depth, centre_mjd (NaN without a dip), ese_score (0) and dip_false_alarm (1).
     """
     settings = options_from(DipOptions, options)
     fit = partial(_fit_chunk, scale=noise_scale(epochs), options=settings)
@@ -131,11 +128,7 @@ def _fit_chunk(epochs: Epochs, scale: float, options: DipOptions) -> dict[str, N
     found = describe(dips, *data, scale)
     columns: dict[str, NDArray] = {
         "ese_score": np.zeros(len(count)),
-        "ese_llr": np.zeros(len(count)),
-        "ese_false_alarm": np.ones(len(count)),
-        "n_epochs_in_dip": np.zeros(len(count), dtype=np.int64),
-        "incomplete": np.zeros(len(count), dtype=bool),
-        "shape": np.full(len(count), "", dtype=object),
+        "dip_false_alarm": np.ones(len(count)),
     }
     dipping = rows[dips.gain > 0]
     for name, values in found.items():
@@ -172,20 +165,14 @@ def describe(
     chi2 = (weight * residual**2).sum(axis=1)
     false_alarm = false_alarm_probability(dips, there.sum(axis=1), chi2, scale)
     asymmetry = _asymmetry(x, 1 - flux)
-    inside = there & (np.abs(x) <= 0.5)
-    wings = (there & (x < -_WING)).any(axis=1) & (there & (x > _WING)).any(axis=1)
     return {
         "asymmetry": asymmetry,
         "timescale_days": dips.fwhm_days,
         "amplitude": amplitude,
         "ese_score": ese_score(false_alarm, dips.fwhm_days, amplitude, asymmetry),
-        "ese_llr": 0.5 * dips.gain / scale,
-        "ese_false_alarm": false_alarm,
+        "dip_false_alarm": false_alarm,
         "depth": dips.depth,
         "centre_mjd": dips.centre_days,
-        "n_epochs_in_dip": inside.sum(axis=1),
-        "incomplete": ~wings,
-        "shape": np.array([shape.__name__ for shape in SHAPES], dtype=object)[dips.shape],
     }
 
 

@@ -195,12 +195,9 @@ class Source:
         """
         rows = whole_band(self._product("variability")[0])
         if rows.empty and len(self.epochs):
-            names = ["source_id", "mjd", "flux_jy", "flux_err_jy", "norm_flux_jy", "norm_err_jy"]
-            names += ["status", "ra_deg", "dec_deg", "upper_limit"]
-            names += ["freq_hz"] if self._no_whole_band else []
-            rows = measure_variability(
-                self.epochs[[n for n in names if n in self.epochs]], name=self._curves_path
-            )
+            other = ["subband"] if self._no_whole_band else ["subband", "freq_hz"]
+            epochs = self.epochs.drop(columns=other, errors="ignore")
+            rows = measure_variability(epochs, name=self._curves_path)
         if rows.empty:
             columns = [column for column in VARIABILITY if not column.optional]
             nothing = {c.name: 0 if c.dtype == "int64" else np.nan for c in columns}
@@ -318,10 +315,9 @@ class Source:
     @property
     def _no_whole_band(self) -> bool:
         """Whether another telescope's table tells frequencies apart and has no whole band."""
-        if self._lightcurves is None or "freq_hz" not in self._curves:
-            return False
+        told = "freq_hz" in self._curves and self._curves["freq_hz"].notna().any()
         of_subbands = "subband" not in self._curves or whole_band(self._curves).empty
-        return bool(of_subbands and self._curves["freq_hz"].notna().any())
+        return bool(self._lightcurves and told and of_subbands)
 
     @property
     def _usable(self) -> pd.Series:
@@ -334,8 +330,7 @@ class Source:
     def _product(self, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return its rows of a table of the archive, and the table's metadata."""
         path = self.directory / "variability" / f"{name}.parquet"
-        own_table = self._lightcurves is None
-        if not own_table or not path.is_file():
+        if self._lightcurves is not None or not path.is_file():
             return pd.DataFrame({"source_id": []}), {}
         return read_table(path, source_ids=[self.source_id])
 

@@ -90,7 +90,7 @@ def test_neither_threads_nor_neighbours_in_the_table_change_a_digit():
     pd.testing.assert_frame_equal(
         together, fit_dips(table_of(curves * 60), threads=3), check_exact=True
     )
-    of_each = ["depth", "centre_mjd", "timescale_days", "amplitude", "asymmetry", "shape"]
+    of_each = ["depth", "centre_mjd", "timescale_days", "amplitude", "asymmetry"]
     for i, curve in enumerate(curves):
         alone = fit_dips(table_of([curve]))[of_each]
         pd.testing.assert_frame_equal(
