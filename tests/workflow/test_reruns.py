@@ -148,6 +148,7 @@ def test_a_new_subband_reruns_its_group_and_the_summaries(
         f"Image of {group['group']}", f"Beam, noise and corrected image of {group['group']}",
         f"Forced fluxes of {group['group']}", f"Forced fluxes of {date}", f"Report of {date}",
         *[f"Mosaic {name} of {date}" for name in index["mosaics"]],
+        *[f"Forced fluxes in the mosaic {name} of {date}" for name in index["mosaics"]],
     ])  # fmt: skip
 
 
