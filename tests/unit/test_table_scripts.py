@@ -226,10 +226,10 @@ def run(script, *arguments):
 
 def test_another_telescopes_light_curves_from_the_command_line(tmp_path):
     rng = np.random.default_rng(0)
-    mjd = 60000 + 6.0 * np.arange(15)
-    flux = rng.normal(0.1, 0.003, (20, 15))
-    flux[2] *= 1 - 0.35 * 0.5 ** ((2 * (mjd - 60040) / 25) ** 2)
-    names = np.repeat([f"{i:03d}" for i in range(20)], 15)
+    mjd = 60000 + 6.0 * np.arange(40)
+    flux = rng.normal(0.1, 0.003, (20, 40))
+    flux[2] *= 1 - 0.35 * 0.5 ** ((2 * (mjd - 60120) / 25) ** 2)
+    names = np.repeat([f"{i:03d}" for i in range(20)], 40)
     table = pd.DataFrame(
         {"source_id": names, "mjd": np.tile(mjd, 20), "flux_jy": flux.ravel(), "flux_err_jy": 0.003}
     )
