@@ -29,7 +29,7 @@ from contimg.schemas import ESE_CANDIDATES
 from contimg.script import run
 from contimg.tables import (
     read_table,
-    whole_band,
+    searched_band,
     write_rejected_table,
     write_table,
 )
@@ -95,8 +95,8 @@ def main(
 
 
 def rows_of(path: Path) -> pd.DataFrame:
-    """Read the rows of the whole band of a table."""
-    return whole_band(read_table(path)[0])
+    """Read a table's rows of the light curves that are searched."""
+    return searched_band(read_table(path)[0])
 
 
 def scored(epochs: Epochs, options: dict) -> pd.DataFrame:

@@ -239,6 +239,12 @@ def whole_band(df: pd.DataFrame) -> pd.DataFrame:
     return df[subband_of(df) == WHOLE_BAND].reset_index(drop=True) if "subband" in df else df
 
 
+def searched_band(df: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that events are searched in: of the whole band, else all of them."""
+    whole = whole_band(df)
+    return whole if len(whole) else df
+
+
 def options_from(kind: type[Options], given: Mapping[str, Any] | None) -> Options:
     """Make an options object of a config block; keys that it does not know are others' keys."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from simulated_subbands import curves, fluxes
 
 import calibrate_false_alarms
 import find_ese_candidates
+import measure_variability
 import search_ese
 from contimg.annotations import read_annotations
 from contimg.epochs import usable_epochs
@@ -268,7 +269,7 @@ def test_epochs_without_a_frequency_are_no_second_source():
     assert np.isfinite(epochs.flux_jy).sum(axis=1).tolist() == [16, 20]
 
 
-def test_a_table_of_another_telescope_goes_through_all_three_programs(folder):
+def test_a_table_of_another_telescope_goes_through_all_programs(folder):
     """Numbers as names, limits in words, subbands without a whole band."""
     rng = np.random.default_rng(4)
     flux = 1 + 0.02 * rng.normal(size=(3, 20))
@@ -287,6 +288,8 @@ def test_a_table_of_another_telescope_goes_through_all_three_programs(folder):
     calibrate_false_alarms.main(
         **given, ese_search=made["ese_search"], output=made["ese_false_alarms"]
     )
+    made["variability"] = folder / "v.parquet"
+    measure_variability.main(**given, output=made["variability"])
     find_ese_candidates.main(**given, **made, output=folder / "c.parquet")
     find_ese_candidates.main(**given, output=folder / "alone.parquet")
     found, _ = read_table(folder / "c.parquet")
