@@ -1,5 +1,6 @@
 """Light curves as arrays: the usable epochs of each source, from any telescope's table."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -9,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contimg.status import InputError
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 USABLE = ("ok", "unnormalised")
@@ -110,6 +113,34 @@ def usable_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs
 
     limits = padded(good & is_limit, [flux, error]) if "upper_limit" in table else [None, None]
     return Epochs(sources, *padded(good & ~is_limit, ["mjd", flux, error]), *limits)
+
+
+def of_known_frequency(curves: pd.DataFrame, name: object = "light curves") -> pd.DataFrame:
+    """Leave out rows without a frequency, of sources whose other rows have one.
+
+    They would be one more source. A source without any frequency is kept: all its rows are one
+    light curve.
+
+    Parameters
+    ----------
+    curves : rows of one band (the whole band, one subband, or of a table that knows no subbands).
+    name : of the table, for the log.
+    """
+    if "freq_hz" not in curves:
+        return curves
+    known = curves["freq_hz"].notna()
+    if known.all() or not known.any():
+        return curves
+    left_out = ~known & known.groupby(curves["source_id"], observed=True).transform("any")
+    if not left_out.any():
+        return curves
+    first = curves["source_id"][left_out].iloc[0]
+    logger.warning(
+        "%s: %d rows without freq_hz are left out (the first of %s): other rows of their sources "
+        "have one; give these theirs",
+        *(name, int(left_out.sum()), first),
+    )
+    return curves[~left_out]
 
 
 def _sorted_by_source(

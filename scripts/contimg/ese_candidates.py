@@ -8,7 +8,6 @@ no candidate follows after all of them. Verdicts change nothing else: what a per
 artefact keeps its rank, and shows the verdict.
 """
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +18,9 @@ import pandas as pd
 
 from contimg.annotations import joined_verdicts
 from contimg.backgrounds import DRW, WHITE
-from contimg.epochs import Epochs, usable_epochs
+from contimg.epochs import Epochs, of_known_frequency, usable_epochs
 from contimg.schemas import ESE_CANDIDATES, WHOLE_BAND
-from contimg.tables import options_from, subband_of, whole_band
-
-logger = logging.getLogger(__name__)
+from contimg.tables import options_from, searched_band, subband_of
 
 # First words of verdicts that make a source one to show, whatever the search says.
 FLAGS = ("candidate", "ese", "event", "flag", "flagged", "interesting", "maybe", "possible")
@@ -53,23 +50,12 @@ class CandidateOptions:
 def searched_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epochs:
     """Return the light curves that are searched: of the whole band, else of each frequency.
 
-    Rows without a frequency, of sources whose other rows have one, are left out: they would be one
-    more source, and a second candidate of the same event.
-
     Parameters
     ----------
     curves : columns as `contimg.epochs.usable_epochs` takes them.
     name : of the table, for errors.
     """
-    whole = whole_band(curves)
-    table = whole if len(whole) else curves
-    if "freq_hz" in table:
-        known = table["freq_hz"].notna()
-        left_out = ~known & known.groupby(table["source_id"], observed=True).transform("any")
-        if left_out.any():
-            logger.warning("%s: %d rows without freq_hz are left out", name, left_out.sum())
-            table = table[~left_out]
-    return usable_epochs(table, name)
+    return usable_epochs(of_known_frequency(searched_band(curves), name), name)
 
 
 def compared_curves(curves: pd.DataFrame) -> pd.DataFrame:

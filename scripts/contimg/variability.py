@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contimg.censored import censored_statistics
-from contimg.epochs import Epochs, Floats, over_chunks, usable_epochs
+from contimg.epochs import Epochs, Floats, of_known_frequency, over_chunks, usable_epochs
 from contimg.ese import DOCUMENTED_THRESHOLD, fit_dips
 from contimg.pairs import largest_pairs, pair_probability
 from contimg.schemas import VARIABILITY, WHOLE_BAND
@@ -87,7 +87,7 @@ def _of_one_band(
     curves: pd.DataFrame, options: Mapping[str, Any] | None, name: object, threads: int
 ) -> pd.DataFrame:
     own = options_from(VariabilityOptions, options)
-    epochs = usable_epochs(curves, name)
+    epochs = usable_epochs(of_known_frequency(curves, name), name)
     dips = fit_dips(epochs, (options or {}).get("ese"), threads)
     columns = {
         **epochs.sources.to_dict("series"),

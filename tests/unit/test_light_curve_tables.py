@@ -124,6 +124,19 @@ def test_one_frequency_one_row(tmp_path):
     pd.testing.assert_frame_equal(found[found.freq_hz == 3e9].drop(columns="freq_hz"), alone)
 
 
+def test_rows_without_a_frequency_are_left_out_where_other_rows_of_the_source_have_one(
+    tmp_path, caplog
+):
+    table = {**ROWS, "freq_hz": [np.nan, 1.4e9, np.nan, 1.4e9, np.nan]}
+    found, about = measured(tmp_path, table)
+    assert found.index.tolist() == ["a", "b"] and found.n_epochs.tolist() == [2, 2]
+    assert found.freq_hz["a"] == 1.4e9 and np.isnan(found.freq_hz["b"])
+    assert about["rows"] == {"used": 4, "limits": 0, "left_out": 1}
+    assert "theirs.csv: 1 rows without freq_hz are left out (the first of a)" in caplog.text
+    both = pd.DataFrame(table).assign(subband=[-1, 0, -1, 0, -1])
+    assert measured(tmp_path, both)[0].n_epochs.sum() == 5, "a band of its own needs no frequency"
+
+
 def test_the_same_time_twice_names_source_and_time(tmp_path):
     table = {**ROWS, "mjd": [60003.0, 60001.25, 60000.25, 60001.25, 60001.0]}
     with pytest.raises(
