@@ -1,7 +1,7 @@
 """How well normalisation takes image gains out, on the NVSS x FIRST field; figures as JSON lines.
 
     PYTHONPATH=scripts:tests python tests/validation/normalisation.py [--picture FILE.png]
-        [--dates 60] [--seeds 12]
+        [--dates 60] [--seeds 12] [--min-mjy 3]
 
 The truth is made here: the survey's fluxes through a drifting Airy beam, with a gain and a
 gradient of its own for each image, and noise. Ends with status 1 when a limit of `exceeded` is
@@ -44,6 +44,8 @@ DEC_DEG = 46.5
 STEP_DEG = 309.237648 / 3600 * 15.041
 MIN_RESPONSE = 0.1
 MIN_JY = 0.003
+NAMES = {0.5: "median", 0.9: "90 % below"}
+FIGURES = {0.5: "median_percent", 0.9: "p90_percent"}
 
 
 @dataclass
@@ -132,14 +134,14 @@ def beam(x_deg: Floats, y_deg: Floats) -> Floats:
     return airy_power(np.sin(np.radians(np.hypot(x_deg, y_deg))), FREQ_HZ, DISH_M)
 
 
-def field_sources() -> pd.DataFrame:
-    """Return the field's sources above `MIN_JY`, with NVSS's and FIRST's word on each."""
+def field_sources(min_jy: float = MIN_JY) -> pd.DataFrame:
+    """Return the field's sources above `min_jy`, with NVSS's and FIRST's word on each."""
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["catalog"]
     surveys = {
         block["name"]: read_survey(ROOT / block["file"], block).rows for block in config["surveys"]
     }
     sources = build_sources(surveys, options_from(CatalogOptions, config))
-    sources = sources[sources.s_nvss >= MIN_JY].reset_index(drop=True)
+    sources = sources[sources.s_nvss >= min_jy].reset_index(drop=True)
     random = np.random.default_rng(1)
     return sources.assign(sidelobe=random.standard_normal(len(sources)))
 
@@ -375,25 +377,31 @@ def draw(path: Path, parts: dict[str, Any]) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), constrained_layout=True)
-    noise = sorted(parts["by_noise"])
-    for method, mark in (("joint", "o-"), ("baseline", "s--")):
-        for key, colour in (("median_percent", "C0"), ("p90_percent", "C1")):
-            values = [parts["by_noise"][rms][method][key] for rms in noise]
-            label = f"{method}, {'median' if key[0] == 'm' else '90th percentile'}"
-            axes[0].loglog([1e3 * rms for rms in noise], values, mark, color=colour, label=label)
+    lines = [
+        (method, style, quantile, colour)
+        for method, style in (("joint", "o-"), ("baseline", "s--"))
+        for quantile, colour in ((0.5, "C0"), (0.9, "C1"))
+    ]
+    for method, style, quantile, colour in lines:
+        look = {"color": colour, "label": f"{method}, {NAMES[quantile]}"}
+        noise = sorted(parts["by_noise"])
+        sizes = [parts["by_noise"][rms][method][FIGURES[quantile]] for rms in noise]
+        axes[0].plot([1e3 * rms for rms in noise], sizes, style, **look)
+        good = parts["rows"][method].query("image_status == 'ok'")
+        distance = np.hypot(good.x_deg, good.y_deg).to_numpy()
+        size = pd.Series(100 * np.abs(residuals(good)))
+        zones = size.groupby(np.floor(distance / 0.2) * 0.2 + 0.1)
+        axes[1].plot(zones.quantile(quantile), style, **look)
     axes[0].plot([1, 3], [0.3, 0.9], "k:", label="0.3 % x rms / mJy")
-    axes[0].set(xlabel="rms (mJy/beam)", ylabel="|found / true gain - 1| (%)")
-    axes[0].legend(fontsize=7)
-    for method, rows in parts["rows"].items():
-        good = rows[rows.image_status == "ok"]
-        size = 100 * np.abs(residuals(good))
-        distance = np.hypot(good.x_deg, good.y_deg)
-        groups = pd.Series(size).groupby(np.floor(distance.to_numpy() / 0.2) * 0.2 + 0.1)
-        axes[1].semilogy(groups.median(), "o-", label=f"{method}, median")
-        axes[1].semilogy(groups.quantile(0.9), "s--", label=f"{method}, 90th percentile")
-    axes[1].set(xlabel="distance from the beam's centre (deg)", ylabel="residual at 1 mJy (%)")
-    axes[1].set_ylim(0.1, 20)
-    axes[1].legend(fontsize=7, ncols=2)
+    axes[0].set(xscale="log", xlabel="rms (mJy/beam)", ylabel="|found / true gain - 1| (%)")
+    axes[0].set_xticks([1, 2, 3, 5, 10], minor=False)
+    axes[0].set_xticks([], minor=True)
+    axes[0].xaxis.set_major_formatter("{x:g}")
+    axes[1].set(xlabel="distance from the beam's centre (deg)", ylabel="the same at 1 mJy/beam (%)")
+    for panel in axes[:2]:
+        panel.set(yscale="log", ylim=(0.1, 20))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.legend(fontsize=7, ncols=2, loc="upper left")
     found = parts["chi2"]
     dof = int(found.dof.median())
     grid = np.linspace(0.4, 1.8, 141)
@@ -409,8 +417,10 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--dates", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--min-mjy", type=float, default=1e3 * MIN_JY,
+                        help="fainter sources are not measured")  # fmt: skip
     options = parser.parse_args()
-    sources = field_sources()
+    sources = field_sources(options.min_mjy / 1e3)
     parts: dict[str, Any] = {"by_noise": {}, "rows": {}}
 
     beyond: list[str] = []
