@@ -3,7 +3,9 @@
 import html
 import json
 import re
+import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from synthetic_source import MJD, NAME, OTHER, curves, made_up_archive
@@ -11,8 +13,8 @@ from synthetic_source import MJD, NAME, OTHER, curves, made_up_archive
 import report_source
 from contimg import Source
 from contimg.report.interactive import bokeh_script, embedded, interactive_lightcurve
-from contimg.schemas import LIGHTCURVES
-from contimg.tables import write_table
+from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES
+from contimg.tables import read_table, write_table
 
 UNUSABLE = "J133020.0+300000"
 
@@ -46,6 +48,21 @@ def test_the_page_tells_what_the_tables_and_people_know(archive):
     content = page.read_text()
     assert content.count('class="tile"') == 12 and content.count("<ellipse") == 3
     assert 'href="../../report/2023-03-01/index.html"' in content
+
+
+def test_a_source_that_a_person_flags_and_that_was_not_searched_has_no_event(archive, tmp_path):
+    shutil.copytree(archive, tmp_path / "copy")
+    path = tmp_path / "copy/variability/ese_candidates.parquet"
+    rows = read_table(path)[0].assign(
+        source_id=OTHER, rank=2, found_by="person", ese_llr=0.0, ese_false_alarm=1.0, depth=np.nan,
+        centre_mjd=np.nan, fwhm_days=np.nan, n_epochs_in_dip=0, wings="none", incomplete=True,
+        explanation="Not searched: too few epochs (5; 8 are needed).",
+    )  # fmt: skip
+    write_table(path, rows, ESE_CANDIDATES)
+    shown = visible(page_of(tmp_path / "copy", OTHER))
+    assert "Rank 2, flagged by a person: Not searched: too few epochs" in shown
+    for word in ("candidate 2", "incomplete", "wings", "figures of the event"):
+        assert word not in shown
 
 
 def test_what_other_archives_know_is_shown_where_somebody_asked(archive):

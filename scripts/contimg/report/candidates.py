@@ -21,6 +21,7 @@ class Heading:
     needs : columns of the table of which a candidate must have one for the column to be shown.
     cell : the cell's text, given a candidate.
     is_number : set to the right.
+    of_event : it says nothing of a source that was not searched.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Heading:
     needs: tuple[str, ...]
     cell: Callable[[Row], str]
     is_number: bool = True
+    of_event: bool = True
 
 
 def is_told(value: Any) -> bool:
@@ -38,6 +40,11 @@ def is_told(value: Any) -> bool:
 def first_of(row: Row, *names: str) -> Any:
     """Return the first of these columns that says anything, else None."""
     return next((row[name] for name in names if name in row and is_told(row[name])), None)
+
+
+def has_event(row: Row) -> bool:
+    """Whether a row is of an event: a source that only a person flags may not be searched."""
+    return first_of(row, "centre_mjd") is not None
 
 
 def words(*names: str) -> Callable[[Row], str]:
@@ -74,6 +81,7 @@ def verdict(row: Row) -> str:
 FREQUENCY = Heading(
     "Frequency (MHz)", "of the light curve in which the event is", ("freq_hz",),
     lambda row: f"{row['freq_hz'] / 1e6:.6g}" if is_told(row["freq_hz"]) else MISSING,
+    of_event=False,
 )  # fmt: skip
 HEADINGS: Sequence[Heading] = (
     Heading(
@@ -94,7 +102,7 @@ HEADINGS: Sequence[Heading] = (
         ("flipped_false_alarm",), lambda row: number(row["flipped_false_alarm"], 2),
     ),
     Heading("Score", "documented score, 0 to 1", ("ese_score",),
-            lambda row: fixed(row["ese_score"], 2)),
+            lambda row: fixed(row["ese_score"], 2), of_event=False),
     Heading("Template", "which lens", ("template",), words("template"), False),
     Heading("Depth (%)", "of the baseline", ("depth",), lambda row: fixed(row["depth"], 0, 100)),
     Heading("Centre (MJD)", "of the dip", ("centre_mjd",),
@@ -141,5 +149,9 @@ def candidate_table(candidates: Sequence[Row]) -> CandidateTable:
         for heading in headings
         if any(first_of(row, *heading.needs) is not None for row in candidates)
     ]
-    rows = [(row, [heading.cell(row) for heading in shown], verdict(row)) for row in candidates]
+    rows = []
+    for row in candidates:
+        told = has_event(row)
+        cells = [one.cell(row) if told or not one.of_event else MISSING for one in shown]
+        rows.append((row, cells, verdict(row)))
     return CandidateTable(shown, rows)

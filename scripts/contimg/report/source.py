@@ -14,8 +14,9 @@ from jinja2.utils import htmlsafe_json_dumps
 from numpy.typing import NDArray
 
 from contimg.cutouts import Cutout, common_stretch
+from contimg.ese_candidates import PERSON
 from contimg.report import figures
-from contimg.report.candidates import first_of, is_told
+from contimg.report.candidates import first_of, has_event, is_told
 from contimg.report.interactive import (
     bokeh_script,
     embedded,
@@ -59,6 +60,24 @@ class Tile:
     side: int = 0
     cross: tuple[float, float] = (0.0, 0.0)
     beam: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Candidacy:
+    """A row of the source in the table of candidates.
+
+    Attributes
+    ----------
+    rank : in the table.
+    by_person : a person flags it; it is no candidate of the search.
+    text : what the search says of it, or why there was none.
+    figures : of the event: name, value, unit, meaning; none where the source was not searched.
+    """
+
+    rank: int
+    by_person: bool
+    text: str
+    figures: list[Any]
 
 
 def tile_of(image: EpochImage, limits: tuple[float, float], page: Path, directory: Path) -> Tile:
@@ -141,13 +160,14 @@ def look_ups(source: Source) -> list[tuple[str, str]]:
     ]
 
 
-def candidacies(source: Source) -> list[tuple[int, str, list[Any]]]:
-    """Return rank, explanation and figures of what makes the source a candidate."""
+def candidacies(source: Source) -> list[Candidacy]:
+    """Return what makes the source a candidate, the best event first."""
     return [
-        (
+        Candidacy(
             int(row["rank"]),
+            first_of(row, "found_by") == PERSON,
             str(first_of(row, "explanation", "reason") or ""),
-            described(row, ESE_CANDIDATES, NOT_OF_EVENT),
+            described(row, ESE_CANDIDATES, NOT_OF_EVENT) if has_event(row) else [],
         )
         for row in source.candidates.to_dict("records")
     ]
