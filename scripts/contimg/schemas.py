@@ -63,8 +63,16 @@ PHOTOMETRY: Schema = (
     SUBBAND,
 )
 
+_STATUS_OF_A_POSITION = Column(
+    "status",
+    "string",
+    "",
+    "ok, edge, nan, outside, no position or no response (of the beam that was given)",
+)
 FORCED_FLUXES: Schema = tuple(
-    column for column in PHOTOMETRY if column.name not in ("date", "group", "mjd")
+    _STATUS_OF_A_POSITION if column.name == "status" else column
+    for column in PHOTOMETRY
+    if column.name not in ("date", "group", "mjd")
 )
 """Of positions from a table on an image from anywhere: `scripts/measure_positions.py`."""
 
@@ -85,7 +93,8 @@ LIGHTCURVES: Schema = (
         "string",
         "",
         "ok, unnormalised (too few references, gain 1), bad_gain or bad_scatter (image refused), "
-        "or the photometry's status when the transit has no usable image",
+        "failed_check, no_flux (measured, but no number), or the photometry's status when the "
+        "transit has no usable image",
     ),
     Column("ra_deg", "float64", "deg", RA.description, optional=True),
     Column("dec_deg", "float64", "deg", DEC.description, optional=True),
@@ -115,7 +124,8 @@ IMAGES: Schema = (
         "string",
         "",
         "ok, unnormalised (too few references), bad_gain (out of range), bad_scatter (references "
-        "disagree), failed_check, rejected (no photometry), or that of most of its rows",
+        "disagree), failed_check, rejected (no photometry), no_flux (no row has one), or that of "
+        "most of its rows",
     ),
     Column("reason", "string", "", "why the image was not used, in words"),
     FREQ,
@@ -172,7 +182,7 @@ _LENS: Schema = (
     Column("fwhm_days", "float64", "d", "full width at half of the largest dip"),
     Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
     Column("wings", "string", "", "sides with epochs at the baseline: both, before, after, none"),
-    Column("incomplete", "bool", "", "not both"),
+    Column("incomplete", "bool", "", "wings are not both; true where nothing was searched, too"),
 )
 
 ESE_SEARCH: Schema = (

@@ -1,5 +1,7 @@
 """Normalisation takes out what an image does to its sources, and nothing of a source's own."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +10,12 @@ from hypothesis import strategies as st
 from simulated_photometry import Field
 
 from contimg import lightcurves
-from contimg.leave_out import fold_of_sources
+from contimg.leave_out import STATUSES, fold_of_sources
 from contimg.lightcurves import direction_cosines, light_curves
-from contimg.schemas import LIGHTCURVES
+from contimg.schemas import IMAGES, LIGHTCURVES
 from contimg.tables import check_schema
 from contimg.transit_means import combine_transits
+from normalise_lightcurves import FAILED_CHECK
 
 
 def curves_of(photometry, **options):
@@ -190,6 +193,13 @@ def test_nothing_usable_gives_rows_of_nan():
     curves = curves_of(photometry)
     assert len(curves) == 60 and curves.norm_flux_jy.isna().all()
     assert set(curves.status) == {"no_flux"}
+
+
+def test_the_schemas_tell_every_word_of_status():
+    for schema in (LIGHTCURVES, IMAGES):
+        (told,) = (column.description for column in schema if column.name == "status")
+        for word in (*STATUSES, FAILED_CHECK, "no_flux"):
+            assert re.search(rf"\b{word}\b", told)
 
 
 def test_field_across_ra_zero_is_one_field():

@@ -1,5 +1,6 @@
 """Fluxes at one's own positions on any image: the program as its user runs it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,23 @@ def test_positions_that_cannot_be_measured_say_why(folder: Path) -> None:
     assert found["flux_jy"].notna().tolist() == [True, False, False, False, False]
     assert found["source_id"].tolist() == ["1", "2", "3", "4", "5"]
     assert len(measured(folder, positions[:0])) == 0
+
+
+def test_the_schema_tells_every_word_of_status(folder: Path) -> None:
+    with afits.open(folder / "image.fits", mode="update") as hdus:
+        hdus[0].data[..., 170:190, 20:40] = np.nan
+        header = hdus[0].header
+    image = image_of(np.zeros((256, 256)), header)
+    x, y = [100, 30, 42, 1, 200, 300], [100, 180, 180, 100, 200, 100]
+    ra, dec = image.wcs.all_pix2world(x, y, 0)
+    positions = pd.DataFrame({"ra_deg": [*ra, np.nan], "dec_deg": [*dec, 30.0]})
+    response = np.ones((256, 256), "f4")
+    response[190:210, 190:210] = 0
+    afits.PrimaryHDU(response, header).writeto(folder / "pb.fits")
+    found = measured(folder, positions, pb=folder / "pb.fits")["status"].tolist()
+    assert found == ["ok", "nan", "edge", "edge", "no response", "outside", "no position"]
+    (told,) = (column.description for column in FORCED_FLUXES if column.name == "status")
+    assert all(re.search(rf"\b{word}\b", told) for word in found)
 
 
 def test_the_beam_and_the_noise_can_be_given(folder: Path) -> None:

@@ -146,3 +146,20 @@ def test_one_source_of_a_large_table_is_read_without_the_others(tmp_path):
 def test_a_table_for_look_ups_is_in_the_order_of_its_sources(tmp_path, rows):
     with pytest.raises(ValueError, match=r"t\.parquet: rows are not in the order of source_id"):
         write_table(tmp_path / "t.parquet", rows[::-1], COLUMNS, by_source=True)
+
+
+WRITTEN = [
+    name
+    for name, value in vars(schemas).items()
+    if name.isupper() and not name.startswith("_") and isinstance(value, tuple)
+]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_documents_have_every_column_as_it_is_written(name):
+    lines = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text().splitlines()
+    for column in getattr(schemas, name):
+        optional = " (optional)" if column.optional else ""
+        cells = (f"`{column.name}`{optional}", column.dtype, column.unit or "–", column.description)
+        line = " | ".join(cell.replace("|", "\\|") for cell in cells)
+        assert f"| {line} |" in lines
