@@ -126,6 +126,13 @@ def test_thresholds_inputs_and_rows_are_recorded(catalog):
     assert str(SURVEYS) not in " ".join(meta.values())
 
 
+def test_the_frequency_of_s_racs_is_told(tmp_path):
+    with sqlite3.connect(build(tmp_path / "c.sqlite3", racs_freq_hz=1.3675e9)) as database:
+        query = "SELECT value FROM meta WHERE key = 'racs_freq_hz'"
+        assert float(database.execute(query).fetchone()[0]) == 1.3675e9
+    database.close()
+
+
 def test_the_same_input_gives_the_same_catalogue(tmp_path, catalog):
     again = build(tmp_path / "again.sqlite3")
     pd.testing.assert_frame_equal(read_sources(again), read_sources(catalog))
