@@ -22,7 +22,7 @@ from contimg.ese_candidates import (
     reason,
     searched_epochs,
 )
-from contimg.ese_search import search, why_not_searched
+from contimg.ese_search import search, warn_if_none_was_searched, why_not_searched
 from contimg.false_alarm import false_alarms
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_CANDIDATES
@@ -74,6 +74,7 @@ def main(
         return
     epochs = searched_epochs(curves, lightcurves)
     searched = search(epochs, options, threads) if ese_search is None else rows_of(ese_search)
+    warn_if_none_was_searched(epochs, searched, options, lightcurves)
     if ese_false_alarms is None:
         alarms = false_alarms(epochs, searched, options, threads)
     else:
@@ -91,7 +92,8 @@ def main(
         found, about["subband_depths"] = with_chromaticity(found, compared_curves(curves))
     found = in_words(found, told_of(epochs, options), n_searched)
     write_table(output, found, ESE_CANDIDATES, about)
-    logger.info("%d candidates among %d sources", len(found), len(searched))
+    counts = (len(found), n_searched, len(searched))
+    logger.info("%d candidates; %d of %d sources searched", *counts)
 
 
 def rows_of(path: Path) -> pd.DataFrame:

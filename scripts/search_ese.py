@@ -9,7 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import logging
 
 from contimg.ese_candidates import searched_epochs
-from contimg.ese_search import search
+from contimg.ese_search import search, warn_if_none_was_searched
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_SEARCH
 from contimg.script import run
@@ -36,7 +36,9 @@ def main(*, lightcurves: Path, output: Path, options: dict | None = None, thread
     if metadata["status"] != "ok":
         write_rejected_table(output, ESE_SEARCH, metadata["reason"], about)
         return
-    table = search(searched_epochs(curves, lightcurves), options, threads)
+    epochs = searched_epochs(curves, lightcurves)
+    table = search(epochs, options, threads)
+    warn_if_none_was_searched(epochs, table, options, lightcurves)
     write_table(output, table, ESE_SEARCH, about)
     logger.info("%d of %d sources searched", (table["template"] != "").sum(), len(table))
 

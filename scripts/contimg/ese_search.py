@@ -8,6 +8,7 @@ alone, the ratio is against that. It is no probability: how often a source witho
 it is found by simulation.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from contimg.ese_separate import SeparateCurves
 from contimg.ese_templates import Placement, whole_bank, wings_in_words
 from contimg.lens import REFERENCE_HZ
 from contimg.tables import options_from
+
+logger = logging.getLogger(__name__)
 
 # Light curves of the same times and errors that are searched at once; so many are worth it.
 _AT_ONCE = 1000
@@ -166,6 +169,17 @@ def why_not_searched(
                 f"its {n_epochs} epochs leave no dip with enough of them in and beside it"
             )
     return reasons
+
+
+def warn_if_none_was_searched(
+    epochs: Epochs, found: pd.DataFrame, options: Mapping[str, Any] | None, name: object
+) -> None:
+    """Log why nothing was searched in a table `name` of light curves, by its first source."""
+    if len(found) and not (found["template"] != "").any():
+        logger.warning(
+            "%s: none of %d sources could be searched; the first, %s: %s",
+            *(name, len(found), found["source_id"].iloc[0], why_not_searched(epochs, options)[0]),
+        )
 
 
 def search_batch(

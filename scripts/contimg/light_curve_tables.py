@@ -64,7 +64,7 @@ def read_light_curves(
         for column in (flux, error):
             _warn_of_sentinels(curves[column], path)
     if metadata["status"] == "ok":
-        _warn_of_nothing_usable(curves, path)
+        _warn_of_nothing_usable(curves, flux, error, path)
     return curves, metadata
 
 
@@ -133,8 +133,8 @@ def _warn_of_sentinels(column: pd.Series, path: Path) -> None:
         )
 
 
-def _warn_of_nothing_usable(curves: pd.DataFrame, path: Path) -> None:
-    """Tell of a table without rows, and of one in which `status` leaves out every row."""
+def _warn_of_nothing_usable(curves: pd.DataFrame, flux: str, error: str, path: Path) -> None:
+    """Tell of a table without rows, and of one in which no row counts."""
     if curves.empty:
         logger.warning("%s: no rows found, one a source and time expected", path)
     elif "status" in curves and not curves.status.isin(USABLE).any():
@@ -142,6 +142,12 @@ def _warn_of_nothing_usable(curves: pd.DataFrame, path: Path) -> None:
         logger.warning(
             "%s: no row is usable: status is %s, used are %s; rename them, or leave the column out",
             *(path, ", ".join(words[:5]) or "empty", " and ".join(USABLE)),
+        )
+    elif not (np.isfinite(curves[["mjd", flux, error]]).all(axis=1) & (curves[error] > 0)).any():
+        logger.warning(
+            "%s: no row is usable: %d found, none with a time, a flux and an error above 0; "
+            "fill mjd, %s and %s",
+            *(path, len(curves), flux, error),
         )
 
 

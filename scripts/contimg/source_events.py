@@ -95,8 +95,8 @@ def lens_of(row: Mapping[Any, Any]) -> LensShape | None:
 
 
 def usable_rows(curve: pd.DataFrame, flux: str) -> pd.Series:
-    """Return which rows of a light curve have a usable flux, and no limit."""
-    good = np.isfinite(curve[flux])
+    """Return which rows of a light curve have a time and a usable flux, and no limit."""
+    good = np.isfinite(curve[flux]) & np.isfinite(curve["mjd"])
     if "status" in curve:
         good &= curve["status"].isin(USABLE)
     if "upper_limit" in curve:

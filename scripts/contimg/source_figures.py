@@ -211,9 +211,10 @@ def draw_subbands(
             )  # fmt: skip
     axes.axhline(1, color=MUTED, lw=0.8, ls=(0, (4, 3)))
     axes.set_ylabel("flux / baseline")
-    axes.legend(
-        title="GHz", loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6.5, handlelength=0.8
-    )
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            title="GHz", loc="center left", bbox_to_anchor=(1, 0.5), fontsize=6.5, handlelength=0.8
+        )
 
 
 @matplotlib.rc_context({**STYLE, "axes.spines.top": True, "axes.spines.right": True})

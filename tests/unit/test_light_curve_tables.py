@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import find_ese_candidates
 import measure_variability
+from contimg import Source
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import VARIABILITY
 from contimg.tables import check_schema, read_table
@@ -80,6 +82,40 @@ def test_words_of_status_that_leave_out_every_row_are_told(tmp_path, caplog):
     assert "theirs.csv: no row is usable: status is bad, good, used are ok and unnormalised" in (
         record.getMessage()
     )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"flux_jy": np.nan}, "no row is usable: 5 found, none with a time, a flux and an error"),
+        ({"flux_err_jy": 0.0}, "no row is usable"),
+        ({"mjd": np.nan}, "no row is usable"),
+        ({"upper_limit": True}, "none of 2 sources could be searched; the first, a: too few"),
+        (
+            {"source_id": list("abcde")},
+            "none of 5 sources could be searched; the first, a",
+        ),
+        ({"source_id": list("abcde"), "freq_hz": 1.4e9, "upper_limit": True}, "could be searched"),
+    ],
+)
+def test_what_holds_nothing_to_search_gives_honest_rows_and_no_warning_of_numpy(
+    tmp_path, caplog, change, told
+):
+    """All NaN, one epoch a source, limits only: each source has its row and its picture."""
+    table = pd.DataFrame(ROWS).assign(**change)
+    found, about = measured(tmp_path, table)
+    path = tmp_path / "theirs.csv"
+    find_ese_candidates.main(lightcurves=path, output=tmp_path / "c.parquet")
+    candidates, searched = read_table(tmp_path / "c.parquet")
+    assert len(candidates) == 0 and searched["n_searched"] == 0
+    assert told in caplog.text and "theirs.csv" in caplog.text
+    assert sorted(found.index) == sorted(set(table.source_id))
+    assert sum(about["rows"].values()) == 5
+    for source_id in found.index:
+        source = Source(source_id, lightcurves=path)
+        assert source.metrics().n_epochs == source.n_epochs == found.n_epochs[source_id]
+        source.lightcurve()
 
 
 def test_a_table_of_a_header_only_is_told(tmp_path, caplog):
