@@ -56,7 +56,10 @@ def tile_info(image: Path, status: Path, photometry: Path) -> TileInfo:
     made = read_status(status)
     if not made.ok:
         return TileInfo(group, 0.0, made.status, made.reason, 0.0, 0.0)
-    found = read_image(image)
+    try:
+        found = read_image(image)
+    except Rejected as rejected:
+        return TileInfo(group, 0.0, "rejected", str(rejected), 0.0, 0.0)
     return TileInfo(
         group, made.figures["mid_mjd"], "ok", "", found.pixel_scale_deg, found.beam.bmaj_deg
     )

@@ -92,6 +92,11 @@ def require_an_image(restored: Image) -> None:
         raise Rejected("the image holds values that are no numbers")
     if not restored.data.max() > 0:
         raise Rejected("the image has no positive pixel: it is empty, or imaging diverged")
+    if not min(restored.beam.bmaj_deg, restored.beam.bmin_deg) > 0:
+        raise Rejected(
+            f"the image has a restoring beam of {restored.beam.bmaj_deg:g} x "
+            f"{restored.beam.bmin_deg:g} deg: the imager could fit none to its PSF"
+        )
 
 
 def clean_figures(

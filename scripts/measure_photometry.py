@@ -76,9 +76,9 @@ def measured_subband(
     """Return the rows of a subband image, None when it is rejected, and what is told of it."""
     try:
         response, noise = read_image(pb, require_beam=False), read_image(rms)
+        restored = read_image(image)
     except Rejected as rejected:
         return None, {"status": "rejected", "reason": str(rejected), "n_rows": 0}
-    restored = read_image(image)
     sources = sources_in_beam(restored, response, catalog, options["min_jy"], min_response)
     background = background_of(restored, options["background_box_beams"])
     table = fluxes_of(restored, noise.data, background, sources, options["blend_beams"])

@@ -84,9 +84,10 @@ def read_image(path: Path, require_beam: bool = True) -> Image:
     Raises
     ------
     Rejected
-        When the file is a labelled empty product; the message is its reason.
+        When the file is a labelled empty product; the message is its reason. When the image has
+        no restoring beam and needs one.
     ValueError
-        When it is not one image, or has no beam and needs one.
+        When it is not one image.
     """
     with fits.open(path, memmap=False) as hdus:
         header, data = hdus[0].header.copy(), hdus[0].data
@@ -100,7 +101,7 @@ def read_image(path: Path, require_beam: bool = True) -> Image:
     names = ("BMAJ", "BMIN", "BPA")
     missing = [name for name in names if name not in header]
     if require_beam and missing:
-        raise ValueError(
+        raise Rejected(
             f"{path}: no restoring beam found: {', '.join(missing)} not in the header, BMAJ, BMIN "
             "and BPA (degrees) expected; give a restored image, or the residual or PSF of the same "
             "run, or write them to the header"

@@ -99,7 +99,7 @@ def test_image_without_beam_is_refused_by_name(tmp_path: Path) -> None:
     del header["BMAJ"]
     path = tmp_path / "x.model.fits"
     write_wsclean(path, np.zeros((8, 8)), header)
-    with pytest.raises(ValueError, match=r"x\.model\.fits: no restoring beam"):
+    with pytest.raises(Rejected, match=r"x\.model\.fits: no restoring beam"):
         fits.read_image(path)
     assert np.isnan(fits.read_image(path, require_beam=False).beam.bmaj_deg)
 

@@ -4,6 +4,7 @@ Thermal noise is judged by the noise that was put into the visibilities.
 """
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,10 @@ def test_an_image_without_numbers_or_without_light_is_rejected(good: Path, tmp_p
         image.data[:] = value
         with pytest.raises(Rejected, match=reason):
             correct_primary_beam.require_an_image(image)
+    image = read_image(good / "wsclean-image.fits")
+    beam = image.beam._replace(bmaj_deg=0.0)
+    with pytest.raises(Rejected, match=r"restoring beam of 0 x .* could fit none"):
+        correct_primary_beam.require_an_image(replace(image, beam=beam))
 
 
 def test_rings_around_a_source_fail(good: Path) -> None:

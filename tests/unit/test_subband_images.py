@@ -8,6 +8,7 @@ import pytest
 import synthetic_images as synthetic
 from astropy.io import fits
 
+import build_mosaic
 import correct_subband_beams
 import measure_photometry
 from contimg.beam import airy_power
@@ -192,6 +193,25 @@ def test_without_subbands_the_table_is_as_it_was(group: Path, tmp_path: Path) ->
     assert "subbands" not in about and not {"subband", "freq_hz"} & set(alone.columns)
     both = whole_band(read_table(group / "g.parquet")[0])
     pd.testing.assert_frame_equal(both[alone.columns], alone)
+
+
+def test_an_image_without_a_beam_rejects_its_group_and_the_mosaic_goes_on(
+    group: Path, tmp_path: Path
+) -> None:
+    for name in ("g.image.fits", "g.s2.image.fits"):
+        with fits.open(group / name) as hdus:
+            del hdus[0].header["BMAJ"]
+            hdus.writeto(tmp_path / name)
+    arguments = photometry_arguments(group) | {"photometry": tmp_path / "g.parquet"}
+    whole = arguments | {"image": tmp_path / "g.image.fits"}
+    with pytest.raises(Rejected, match=r"g\.image\.fits: no restoring beam found: BMAJ not in the"):
+        measure_photometry.main(**whole)
+    tile = build_mosaic.tile_info(whole["image"], whole["image_status"], whole["photometry"])
+    assert tile.status == "rejected" and "no restoring beam" in tile.reason
+    arguments["subband_images"][2] = tmp_path / "g.s2.image.fits"
+    measure_photometry.main(**arguments)
+    table, about = read_table(tmp_path / "g.parquet")
+    assert set(table.subband) == {-1, 0, 3} and "no restoring" in about["subbands"][2]["reason"]
 
 
 def test_a_rejected_image_rejects_its_subbands(tmp_path: Path) -> None:
