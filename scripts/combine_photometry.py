@@ -9,6 +9,7 @@ import pandas as pd
 from contimg.catalog import read_sources
 from contimg.schemas import PHOTOMETRY
 from contimg.script import run
+from contimg.status import InputError
 from contimg.tables import empty_table, read_table, subband_of, write_table
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def main(
         joined = joined.sort_values(keys, ignore_index=True)
         twice = joined[joined.duplicated([key for key in keys if key != "mjd"])]
         if len(twice):
-            raise ValueError(
+            raise InputError(
                 f"{twice.source_id.iloc[0]} is twice in group {twice.group.iloc[0]}: two of "
                 f"{[str(path) for path in photometry]} hold the same group; give each once"
             )

@@ -1,7 +1,7 @@
 """Take the gain of each image out of the photometry of all dates."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from contimg.image_gains import with_images_left_out
 from contimg.lightcurves import normalise
 from contimg.schemas import IMAGES, LIGHTCURVES, PHOTOMETRY
 from contimg.script import run
+from contimg.status import InputError
 from contimg.tables import empty_table, read_table, require_columns, write_table
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def main(
     dates: dict[str, dict[str, Any]] = {}
     tables: list[pd.DataFrame] = []
     left_out: list[dict[str, str]] = []
+    holds: dict[str, Path] = {}
     for path in sorted(photometry):
         rows, metadata = read_table(path)
         date = path.parent.name
@@ -55,6 +57,7 @@ def main(
         }
         left_out += groups_left_out(date, metadata)
         if len(rows):
+            require_once(rows["group"].unique(), holds, path)
             require_columns(rows, tuple(c for c in PHOTOMETRY if not c.optional), path)
             tables.append(compact(without_failed(rows, dates[date]["left_out"])))
     about = {"dates": dates, "options": options or {}}
@@ -83,6 +86,17 @@ def main(
     model = found.figures.get("error_model", {})
     if model.get("reason"):
         logger.info("the errors are not fitted: %s", model["reason"])
+
+
+def require_once(groups: Iterable[str], holds: dict[str, Path], path: Path) -> None:
+    """Refuse a group that two tables hold; `holds` tells of the tables before, and gets this."""
+    for group in groups:
+        if group in holds:
+            raise InputError(
+                f"{path}: group {group} found, which {holds[group]} holds too; each date is "
+                "expected once: leave one of the two out"
+            )
+        holds[group] = path
 
 
 def failed_groups(metadata: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from contimg.leave_out import STATUSES, RowGains, gains_of_one_solution, gains_w
 from contimg.measurements import Bools, Floats, Measurements
 from contimg.normalise import GainOptions, GainSolution
 from contimg.schemas import IMAGES, LIGHTCURVES, WHOLE_BAND
+from contimg.status import InputError
 from contimg.tables import empty_table, options_from, subband_of
 from contimg.transit_means import combine_transits, number_transits
 
@@ -171,7 +172,7 @@ def sorted_rows(photometry: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         When a source is twice in a group, or a row has no time or no position.
     """
     rows = photometry[[*_COLUMNS, "blended", "status"]]
@@ -187,16 +188,17 @@ def sorted_rows(photometry: pd.DataFrame) -> pd.DataFrame:
     twice = np.flatnonzero(pd.Series(key).duplicated())
     if len(twice):
         row = rows.iloc[twice[0]]
-        raise ValueError(
+        raise InputError(
             f"photometry: {row.source_id} occurs twice in group {row.group}; give each date's "
             "table once"
         )
     nowhere = ~(np.isfinite(rows.ra_deg) & np.isfinite(rows.dec_deg) & np.isfinite(rows.mjd))
     if nowhere.any():
         row = rows[nowhere].iloc[0]
-        raise ValueError(
-            f"photometry: {row.source_id} in group {row.group} has ra_deg {row.ra_deg}, dec_deg "
-            f"{row.dec_deg}, mjd {row.mjd}; expected numbers; make the date's photometry again"
+        raise InputError(
+            f"photometry of {row.date}: {row.source_id} in group {row.group} has ra_deg "
+            f"{row.ra_deg}, dec_deg {row.dec_deg}, mjd {row.mjd}; expected numbers; make the date's "
+            "photometry again"
         )
     return rows
 

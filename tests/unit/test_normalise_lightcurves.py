@@ -11,6 +11,7 @@ import normalise_lightcurves
 from conftest import ROOT
 from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.schemas import IMAGES, LIGHTCURVES, PHOTOMETRY
+from contimg.status import InputError
 from contimg.tables import check_schema, read_table, write_rejected_table, write_table
 
 
@@ -115,6 +116,20 @@ def test_what_was_fitted_or_why_not_is_in_the_metadata(archive, tmp_path):
     model = about["figures"]["error_model"]
     assert not model["fitted"] and model["reason"].startswith("0 sources have 4 transits")
     assert about["figures"]["error_scale"] == {"a": 1.0, "b": 0.0}
+
+
+def test_a_date_given_twice_is_refused_in_one_line_that_names_both_files(archive, tmp_path):
+    folder, paths = archive
+    copy = tmp_path / "D009" / "photometry.parquet"
+    copy.parent.mkdir()
+    copy.write_bytes(paths[0].read_bytes())
+    for twice in ([paths[0], paths[0]], [paths[0], paths[1], copy]):
+        with pytest.raises(InputError) as error:
+            normalise(folder, twice, tmp_path / str(len(twice)))
+        first, second = sorted([twice[0], twice[-1]])
+        message = str(error.value)
+        assert message.startswith(f"{second}: group D000.0 found, which {first} holds too")
+        assert "leave one" in message and "\n" not in message
 
 
 @pytest.mark.parametrize("name", ["ra_deg", "dec_deg", "mjd"])
