@@ -197,8 +197,8 @@ def sorted_rows(photometry: pd.DataFrame) -> pd.DataFrame:
         row = rows[nowhere].iloc[0]
         raise InputError(
             f"photometry of {row.date}: {row.source_id} in group {row.group} has ra_deg "
-            f"{row.ra_deg}, dec_deg {row.dec_deg}, mjd {row.mjd}; expected numbers; make the date's "
-            "photometry again"
+            f"{row.ra_deg}, dec_deg {row.dec_deg}, mjd {row.mjd}; numbers expected; make the "
+            "date's photometry again"
         )
     return rows
 

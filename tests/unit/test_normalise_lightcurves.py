@@ -139,5 +139,5 @@ def test_a_row_without_a_place_or_time_is_an_error_that_names_it(archive, tmp_pa
     rows.loc[3, name] = np.nan
     broken = tmp_path / "D000" / "photometry.parquet"
     write_table(broken, rows, PHOTOMETRY, {"groups": {}})
-    with pytest.raises(ValueError, match=f"{name} nan.*; expected numbers"):
+    with pytest.raises(ValueError, match=f"{name} nan.*; numbers expected"):
         normalise(folder, [broken, *paths[1:]], tmp_path / "out")
