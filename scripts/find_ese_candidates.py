@@ -72,6 +72,8 @@ def main(
     if metadata["status"] != "ok":
         write_rejected_table(output, ESE_CANDIDATES, metadata["reason"], about)
         return
+    # Before the search: it takes long, and what a person wrote may be wrong.
+    verdicts = pd.concat([read_annotations(path) for path in annotations or [None]])
     epochs = searched_epochs(curves, lightcurves)
     searched = search(epochs, options, threads) if ese_search is None else rows_of(ese_search)
     warn_if_none_was_searched(epochs, searched, options, lightcurves)
@@ -80,7 +82,6 @@ def main(
     else:
         alarms = rows_of(ese_false_alarms)
     scores = scored(epochs, options) if variability is None else rows_of(variability)
-    verdicts = pd.concat([read_annotations(path) for path in annotations or [None]])
     unknown = sorted(set(verdicts["id"]) - set(searched["source_id"]))
     if unknown:
         logger.warning("verdicts on sources without a light curve: %s", ", ".join(unknown))

@@ -63,6 +63,8 @@ def main(
     about = {"dates": dates, "options": options or {}}
     if not tables:
         reason = f"none of {len(dates)} dates has photometry"
+        if any(told["status"] == "ok" for told in dates.values()):
+            reason = f"no source of the catalogue lies in an image of the {len(dates)} dates"
         rejected = {**about, "status": "rejected", "reason": reason}
         of_images = with_images_left_out(empty_table(IMAGES), left_out)
         write_table(lightcurves, empty_table(LIGHTCURVES), LIGHTCURVES, rejected)

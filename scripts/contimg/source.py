@@ -26,6 +26,7 @@ from contimg.schemas import PHOTOMETRY, VARIABILITY, WHOLE_BAND
 from contimg.source_events import Event, events_of, usable_rows
 from contimg.source_figures import EpochImage, cutouts_figure, lightcurve_figure
 from contimg.source_names import position_of
+from contimg.status import InputError
 from contimg.tables import empty_table, read_table, subband_of, whole_band
 from contimg.variability import measure_variability
 
@@ -61,7 +62,7 @@ class Source:
     ------
     FileNotFoundError
         When the directory holds no product.
-    ValueError
+    InputError
         When no product knows the source; the message names those nearest.
     """
 
@@ -75,7 +76,7 @@ class Source:
             require_products(self.directory)
         self.catalog = catalog_row(self._catalog_path, source_id)
         if not self.catalog and self._curves.empty and self.measurements.empty:
-            raise ValueError(self._unknown())
+            raise InputError(self._unknown())
         known = [self.catalog, *self._curves[:1].to_dict("records")]
         known += self.measurements[:1].to_dict("records") if len(known) < 2 else []
         self.ra_deg = first_number(known, "ra_deg")
@@ -95,7 +96,7 @@ class Source:
 
         Raises
         ------
-        ValueError
+        InputError
             When there is none; the message names those nearest.
         """
         require_products(Path(directory))
@@ -103,7 +104,7 @@ class Source:
         near = read_sources(path, ra_deg, dec_deg, max(NEAREST_DEG, radius_arcsec * ARCSEC_DEG))
         near = near.sort_values("separation_deg", ignore_index=True)
         if near.empty or near.separation_deg[0] > radius_arcsec * ARCSEC_DEG:
-            raise ValueError(
+            raise InputError(
                 f"{path}: no source within {radius_arcsec:g} arcsec of RA {ra_deg:.5f}, dec "
                 f"{dec_deg:.5f} deg; {nearest_words(near)}"
             )

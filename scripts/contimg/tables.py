@@ -219,7 +219,7 @@ def require_columns(df: pd.DataFrame, columns: Schema, path: Path) -> None:
     if missing:
         raise InputError(
             f"{path}: no column {', '.join(missing)}; found {', '.join(map(str, df.columns))}; "
-            f"needed {', '.join(needed)}"
+            f"needed {', '.join(needed)}; name the columns so"
         )
 
 

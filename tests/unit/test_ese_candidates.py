@@ -17,6 +17,7 @@ from contimg.ese_candidates import explanation, find_candidates, reason, searche
 from contimg.ese_search import search
 from contimg.lightcurves import light_curves
 from contimg.schemas import ESE_CANDIDATES
+from contimg.status import InputError
 from contimg.tables import check_schema, read_table
 
 MJD = 60000 + 6.0 * np.arange(20)
@@ -231,6 +232,18 @@ def test_a_flag_of_a_source_that_is_not_searched_says_why(folder):
         "Not searched: too few epochs (5; 8 are needed).",
         "Not searched: its flux is not above its errors (20 epochs).",
     ]
+
+
+def test_verdicts_that_cannot_be_read_are_told_before_the_search(folder, monkeypatch):
+    monkeypatch.setattr(find_ese_candidates, "search", lambda *_: pytest.fail("hours of search"))
+    curves_of(MJD, np.ones((1, 20)), 0.01).to_csv(folder / "one.csv", index=False)
+    (folder / "verdicts.csv").write_text("id,verdict\ns000,ESE\n")
+    with pytest.raises(InputError, match=r"verdicts\.csv: line 1 is id,verdict; expected id"):
+        find_ese_candidates.main(
+            lightcurves=folder / "one.csv",
+            annotations=[folder / "verdicts.csv"],
+            output=folder / "never.parquet",
+        )
 
 
 def test_candidates_at_several_frequencies_are_told_apart_and_judged_by_them(folder):

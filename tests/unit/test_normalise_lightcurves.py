@@ -12,7 +12,7 @@ from conftest import ROOT
 from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.schemas import IMAGES, LIGHTCURVES, PHOTOMETRY
 from contimg.status import InputError
-from contimg.tables import check_schema, read_table, write_rejected_table, write_table
+from contimg.tables import check_schema, empty_table, read_table, write_rejected_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,14 @@ def test_nothing_but_rejected_dates_gives_labelled_tables(archive, tmp_path):
     (curves, about), (images, told) = normalise(folder, [path], tmp_path / "out")
     assert curves.empty and about["status"] == told["status"] == "rejected"
     assert images.reason.tolist() == ["no calibration"]
+
+
+def test_dates_whose_images_show_no_source_of_the_catalogue_say_so(archive, tmp_path):
+    folder, _ = archive
+    path = tmp_path / "D001" / "photometry.parquet"
+    write_table(path, empty_table(PHOTOMETRY), PHOTOMETRY, {"groups": {"D001.0": {"status": "ok"}}})
+    (curves, about), _ = normalise(folder, [path], tmp_path / "out")
+    assert curves.empty and about["reason"].startswith("no source of the catalogue lies in")
 
 
 def test_what_was_fitted_or_why_not_is_in_the_metadata(archive, tmp_path):

@@ -17,6 +17,7 @@ from contimg.fits import write_image
 from contimg.source_events import Event, baseline_jy, events_of, shown_baseline_jy
 from contimg.source_figures import marks_of
 from contimg.source_names import position_of, source_name
+from contimg.status import InputError
 from contimg.variability import measure_variability
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -56,7 +57,7 @@ def test_before_the_archive_is_made_the_images_fluxes_are_the_light_curve(archiv
 
 
 def test_the_errors_name_what_is_near_and_what_is_wanted(archive, tmp_path):
-    with pytest.raises(ValueError, match=rf"no source J133000\.1\+300000; .*{NAME[:6]}"):
+    with pytest.raises(InputError, match=rf"no source J133000\.1\+300000; .*{NAME[:6]}"):
         Source("J133000.1+300000", archive)
     with pytest.raises(FileNotFoundError, match=r"none of variability/lightcurves\.parquet"):
         Source(NAME, tmp_path)
