@@ -85,7 +85,7 @@ def _search_pairs(s, variance, count, min_vs2, numbers, positions):  # type: ign
                 difference = flux[j] - flux[i]
                 square = difference * difference
                 total = flux[j] + flux[i]
-                m = abs(2 * difference / total) if total != 0 else 0.0
+                m = abs(2 * difference / total) if total != 0 else -1.0  # undefined: none
                 if square < smallest * largest and (
                     square < smallest * min_vs2 or (flux[0] > 0 and m < m_max * (1 - 1e-9))
                 ):
