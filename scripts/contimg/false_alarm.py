@@ -9,10 +9,11 @@ background does not depend on which background it is. With few epochs most fits 
 scatter is what tells more: how much there is for an event to explain.
 
 The tail. Above its 90 % quantile q the statistic s of a class is taken as exponential:
-P(> s) = 0.1 G((s - q) / scale), scale the mean excess over q of the top tenth, G(y) = exp(-y)
-but for a bend that all classes of a group have in common. G is measured by judging each null as a
-source is, by the class that it has among the others, down to 0.025, and goes on as steeply as it
-falls there. Below q, P is the empirical fraction.
+P(> s) = 0.1 G((s - q) / scale), G(y) = exp(-y) but for a bend that all classes of a group have in
+common. The scale over q is the mean of s / q - 1 of the nulls around that are above q, four times
+as many as q is from: it varies less from class to class than q, and few are so far out. G is
+measured by judging each null as a source is, by the class that it has among the others, down to
+0.025, and goes on as steeply as it falls there. Below q, P is the empirical fraction.
 
 The empirical rate. The light curves of the archive turned over, 2 B - S about the baseline B (a
 median), hold no dips of lenses, but all else that the archive has. The same search on them gives
@@ -43,6 +44,8 @@ from contimg.tables import options_from
 TAIL = 0.1
 _KNOTS = np.array([1.0, 0.5, 0.25, 0.1, 0.05, 0.025])
 _STEEP = 3  # the tail goes on as it falls between this knot and the last
+_WIDE = 4
+_LEAST = 1e-3
 _FEWEST = 400  # nulls; of fewer none is beyond the last knot
 _WHITE = -2.0  # first coordinate of a fit without a correlated background
 _FITTED = ("null_background", "null_modulation", "null_timescale_days", "null_jitter")
@@ -78,7 +81,7 @@ class Tail:
     Attributes
     ----------
     statistics : sorted, of the nulls.
-    start, scale : q, and the mean excess over it.
+    start, scale : q, and by how much the tail falls to 1/e.
     """
 
     statistics: Floats
@@ -97,11 +100,17 @@ class Tail:
 
 def fit_tail(statistics: Floats, bend: Bend = EXPONENTIAL) -> Tail:
     """Fit the tail of the statistics of nulls."""
-    ordered = np.sort(statistics)
-    start = float(np.quantile(ordered, 1 - TAIL))
-    above = ordered[ordered > start]
-    scale = float(np.mean(above - start)) if len(above) else 0.0
-    return Tail(ordered, start, max(scale, 1e-3), bend)
+    start = _start(statistics)
+    return Tail(np.sort(statistics), start, _mean_above(statistics - start), bend)
+
+
+def _start(statistics: Floats) -> float:
+    return max(float(np.quantile(statistics, 1 - TAIL)), _LEAST)
+
+
+def _mean_above(excess: Floats) -> float:
+    above = excess[excess > 0]
+    return max(float(above.mean()), _LEAST) if len(above) else _LEAST
 
 
 def common_bend(excess: Floats) -> Bend:
@@ -163,7 +172,16 @@ class Nulls:
         self.n_class = n_class
         self.statistics = found["ese_llr"].to_numpy(dtype=float)
         self.places = coordinates(found, group.error)
-        excess, white = self._excesses(), is_white(self.places)
+        alike = list(_alike(self.places))
+        self.above = np.empty(len(found))  # s / q - 1 of each null, q of its class of the others
+        for place, rows in alike:
+            near = self.near(place, n_class + 1)
+            for row in rows:
+                start = _start(self.statistics[near[near != row]])
+                self.above[row] = self.statistics[row] / start - 1
+        excess, white = np.empty(len(found)), is_white(self.places)
+        for place, rows in alike:
+            excess[rows] = self.above[rows] / self._relative_scale(place)
         self.bends = {kind: common_bend(excess[white == kind]) for kind in (True, False)}
 
     def near(self, place: Floats, count: int) -> Integers:
@@ -172,19 +190,14 @@ class Nulls:
         nth = min(count, len(distance)) - 1
         return np.flatnonzero(distance <= np.partition(distance, nth)[nth] + 1e-9)
 
-    def _excesses(self) -> Floats:
-        """Return how far each null is above q of its class of the others, in scales."""
-        excess = np.empty(len(self.statistics))
-        for place, rows in _alike(self.places):
-            near = self.near(place, self.n_class + 1)
-            for row in rows:
-                tail = fit_tail(self.statistics[near[near != row]])
-                excess[row] = (self.statistics[row] - tail.start) / tail.scale
-        return excess
+    def _relative_scale(self, place: Floats) -> float:
+        return _mean_above(self.above[self.near(place, _WIDE * self.n_class)])
 
     def tail(self, place: Floats) -> Tail:
-        near = self.near(place, self.n_class)
-        return fit_tail(self.statistics[near], self.bends[bool(is_white(place))])
+        statistics = np.sort(self.statistics[self.near(place, self.n_class)])
+        start = _start(statistics)
+        scale = start * self._relative_scale(place)
+        return Tail(statistics, start, scale, self.bends[bool(is_white(place))])
 
     def probabilities(self, fits: pd.DataFrame, error: Floats | None = None) -> pd.DataFrame:
         """Return n_nulls, tail_start, tail_scale and ese_false_alarm of sources of the group.
