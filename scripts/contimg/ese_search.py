@@ -309,6 +309,14 @@ def typical_errors(error: Floats) -> Floats:
     return typical
 
 
+def reduced_chi2(flux: Floats, error: Floats) -> Floats:
+    """Return the (S,) reduced chi-squared of constant fluxes; error infinite: no epoch."""
+    weight = error**-2.0
+    mean = (weight * flux).sum(axis=1) / weight.sum(axis=1)
+    n_epochs = np.isfinite(error).sum(axis=1)
+    return (weight * (flux - mean[:, None]) ** 2).sum(axis=1) / (n_epochs - 1)
+
+
 def least_squares(flux: Floats, error: Floats, dips: Floats) -> tuple[Floats, Floats]:
     """Fit y = b (1 - f t) to (S, N) light curves against white noise; b and f, (S,) each.
 
@@ -347,6 +355,7 @@ def _nothing(n_epochs: Integers) -> pd.DataFrame:
             f"{prefix}jitter": np.nan,
             f"{prefix}outliers": 0,
         }
+    values["null_chi2_nu"] = np.nan
     return pd.DataFrame(values, index=np.arange(len(n_epochs)))
 
 
@@ -386,6 +395,7 @@ def _table_of(
         **_background_of(curves.grid, event, ""),
         "null_baseline_jy": curves.replaced(every, null.flux).baselines(null.point),
         **_background_of(curves.grid, null, "null_"),
+        "null_chi2_nu": reduced_chi2(null.flux, curves.error),
     }
     return pd.DataFrame(columns)
 

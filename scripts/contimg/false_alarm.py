@@ -2,23 +2,25 @@
 
 The distribution of the statistic without events depends on the background, which is not known but
 fitted. So the class of a source is what the fit without an event says of it: kernel, modulation,
-timescale and jitter, beside its cadence and errors. Its nulls are the simulated light curves
-(`contimg.ese_nulls`) whose own fits are nearest to the source's, whatever background they were
-drawn from: a probability that is conditional on (nearly) all that the data tell of the background
-does not depend on which background it is.
+timescale and jitter, and the scatter, beside its cadence and errors. Its nulls are the simulated
+light curves (`contimg.ese_nulls`) whose own fits are nearest to the source's, whatever background
+they were drawn from: a probability that is conditional on (nearly) all that the data tell of the
+background does not depend on which background it is. With few epochs most fits are white, and the
+scatter is what tells more: how much there is for an event to explain.
 
 The tail. Above its 90 % quantile q the statistic s of a class is taken as exponential:
-P(> s) = 0.1 G((s - q) / scale), scale the mean excess over q of the top tenth, G(y) = exp(-y)
-but for a bend that all classes of a group have in common. G is measured from their excesses
-together, down to 0.025, and goes on as steeply as it falls there. Below q, P is the empirical
-fraction.
+P(> s) = 0.1 G((s - q) / scale), G(y) = exp(-y) but for a bend that all classes of a group have in
+common. The scale over q is the mean of s / q - 1 of the nulls around that are above q, four times
+as many as q is from: it varies less from class to class than q, and few are so far out. G is
+measured by judging each null as a source is, by the class that it has among the others, down to
+0.025, and goes on as steeply as it falls there. Below q, P is the empirical fraction.
 
 The empirical rate. The light curves of the archive turned over, 2 B - S about the baseline B (a
 median), hold no dips of lenses, but all else that the archive has. The same search on them gives
 (1 + number of flipped sources with as large a statistic) / (1 + number of flipped sources).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contimg.backgrounds import Integers
 from contimg.epochs import Epochs, Floats
 from contimg.ese_nulls import (
     Group,
@@ -41,7 +44,9 @@ from contimg.tables import options_from
 TAIL = 0.1
 _KNOTS = np.array([1.0, 0.5, 0.25, 0.1, 0.05, 0.025])
 _STEEP = 3  # the tail goes on as it falls between this knot and the last
-_N_REFERENCES = 100
+_WIDE = 4
+_LEAST = 1e-3
+_FEWEST = 400  # nulls; of fewer none is beyond the last knot
 _WHITE = -2.0  # first coordinate of a fit without a correlated background
 _FITTED = ("null_background", "null_modulation", "null_timescale_days", "null_jitter")
 
@@ -76,7 +81,7 @@ class Tail:
     Attributes
     ----------
     statistics : sorted, of the nulls.
-    start, scale : q, and the mean excess over it.
+    start, scale : q, and by how much the tail falls to 1/e.
     """
 
     statistics: Floats
@@ -95,24 +100,28 @@ class Tail:
 
 def fit_tail(statistics: Floats, bend: Bend = EXPONENTIAL) -> Tail:
     """Fit the tail of the statistics of nulls."""
-    ordered = np.sort(statistics)
-    start = float(np.quantile(ordered, 1 - TAIL))
-    above = ordered[ordered > start]
-    scale = float(np.mean(above - start)) if len(above) else 0.0
-    return Tail(ordered, start, max(scale, 1e-3), bend)
+    start = _start(statistics)
+    return Tail(np.sort(statistics), start, _mean_above(statistics - start), bend)
 
 
-def common_bend(halves: Sequence[tuple[Floats, Floats]]) -> Bend:
-    """Measure G from many classes, with nulls that had no part in the fit of the tail.
+def _start(statistics: Floats) -> float:
+    return max(float(np.quantile(statistics, 1 - TAIL)), _LEAST)
+
+
+def _mean_above(excess: Floats) -> float:
+    above = excess[excess > 0]
+    return max(float(above.mean()), _LEAST) if len(above) else _LEAST
+
+
+def common_bend(excess: Floats) -> Bend:
+    """Measure G from nulls of many classes.
 
     Parameters
     ----------
-    halves : statistics of a class to fit the tail to, and others of the same class.
+    excess : (Nnulls,) over q of the class, in scales, of nulls that had no part in the fit of it.
     """
-    fits = [(fit_tail(fitted), judged) for fitted, judged in halves]
-    if not fits:
+    if len(excess) < _FEWEST:
         return EXPONENTIAL
-    excess = np.concatenate([(judged - tail.start) / tail.scale for tail, judged in fits])
     knots = np.maximum(np.quantile(excess, 1 - TAIL * _KNOTS), 0.0)
     knots[0] = 0.0
     beyond = float((knots[-1] - knots[_STEEP]) / np.log(_KNOTS[_STEEP] / _KNOTS[-1]))
@@ -120,14 +129,15 @@ def common_bend(halves: Sequence[tuple[Floats, Floats]]) -> Bend:
 
 
 def coordinates(fits: pd.DataFrame, error: Floats | float) -> Floats:
-    """Place fits without an event so that like ones are near: (Nrows, 4).
+    """Place fits without an event so that like ones are near: (Nrows, 5).
 
     Modulation and jitter count in powers of two from a quarter of the errors on; timescale and
-    kernel count as far as the modulation exceeds that.
+    kernel count as far as the modulation exceeds that; the scatter counts in powers of two of the
+    errors, from half of them on, in steps of 7 %.
 
     Parameters
     ----------
-    fits : null_background, null_modulation, null_timescale_days, null_jitter.
+    fits : null_background, null_modulation, null_timescale_days, null_jitter, null_chi2_nu.
     error : typical relative error, one or (Nrows,). What counts is the background in units of it:
         so sources whose errors differ a little from those of their group's nulls find their like.
     """
@@ -135,6 +145,7 @@ def coordinates(fits: pd.DataFrame, error: Floats | float) -> Floats:
     jitter = fits["null_jitter"].fillna(0.0).to_numpy(dtype=float)
     days = fits["null_timescale_days"].fillna(0.0).to_numpy(dtype=float)
     counts = modulation**2 / (modulation**2 + (error / 4) ** 2)
+    scatter = np.sqrt(fits["null_chi2_nu"].fillna(1.0).to_numpy(dtype=float))
     smooth = (fits["null_background"] == "smooth").to_numpy()
     with np.errstate(divide="ignore"):
         octaves = np.where(days > 0, np.log2(np.maximum(days, 1e-3) / 10), 0.0)
@@ -143,6 +154,7 @@ def coordinates(fits: pd.DataFrame, error: Floats | float) -> Floats:
         np.log2(np.hypot(jitter, error / 2) / error),
         0.5 * counts * octaves,
         counts * smooth,
+        np.round(np.log2(np.maximum(scatter, 0.5)), 1),
     ]
     return np.round(np.stack(columns, axis=1), 2)
 
@@ -160,27 +172,32 @@ class Nulls:
         self.n_class = n_class
         self.statistics = found["ese_llr"].to_numpy(dtype=float)
         self.places = coordinates(found, group.error)
-        references = self.places[:: max(1, len(found) // _N_REFERENCES)]
-        halves = [self.near(place, 2) for place in references]
-        white = is_white(references)
-        self.bends = {
-            kind: common_bend(
-                [(one[::2], one[1::2]) for one, of in zip(halves, white, strict=True) if of == kind]
-            )
-            for kind in (True, False)
-        }
+        alike = list(_alike(self.places))
+        self.above = np.empty(len(found))  # s / q - 1 of each null, q of its class of the others
+        for place, rows in alike:
+            near = self.near(place, n_class + 1)
+            for row in rows:
+                start = _start(self.statistics[near[near != row]])
+                self.above[row] = self.statistics[row] / start - 1
+        excess, white = np.empty(len(found)), is_white(self.places)
+        for place, rows in alike:
+            excess[rows] = self.above[rows] / self._relative_scale(place)
+        self.bends = {kind: common_bend(excess[white == kind]) for kind in (True, False)}
 
-    def near(self, place: Floats, times: int = 1) -> Floats:
-        """Return the statistics of the n_class nearest nulls, and of those as near as the last.
+    def near(self, place: Floats, count: int) -> Integers:
+        """Return which nulls are the nearest `count`, and those that are as near as the last."""
+        distance = np.sum((self.places.T - place[:, None]) ** 2, axis=0)
+        nth = min(count, len(distance)) - 1
+        return np.flatnonzero(distance <= np.partition(distance, nth)[nth] + 1e-9)
 
-        With `times`, of so many times as many.
-        """
-        distance = np.sum((self.places - place) ** 2, axis=1)
-        nth = min(times * self.n_class, len(distance)) - 1
-        return self.statistics[distance <= np.partition(distance, nth)[nth] + 1e-9]
+    def _relative_scale(self, place: Floats) -> float:
+        return _mean_above(self.above[self.near(place, _WIDE * self.n_class)])
 
     def tail(self, place: Floats) -> Tail:
-        return fit_tail(self.near(place), self.bends[bool(is_white(place))])
+        statistics = np.sort(self.statistics[self.near(place, self.n_class)])
+        start = _start(statistics)
+        scale = start * self._relative_scale(place)
+        return Tail(statistics, start, scale, self.bends[bool(is_white(place))])
 
     def probabilities(self, fits: pd.DataFrame, error: Floats | None = None) -> pd.DataFrame:
         """Return n_nulls, tail_start, tail_scale and ese_false_alarm of sources of the group.
@@ -192,15 +209,20 @@ class Nulls:
         """
         statistic = fits["ese_llr"].to_numpy(dtype=float)
         where = coordinates(fits, self.error if error is None else error)
-        places, inverse = np.unique(where, axis=0, return_inverse=True)
         columns = np.empty((len(fits), 4))
-        for number, place in enumerate(places):
-            mine = inverse.reshape(-1) == number
+        for place, mine in _alike(where):
             tail = self.tail(place)
             columns[mine] = (len(tail.statistics), tail.start, tail.scale, 0.0)
             columns[mine, 3] = tail.probability(statistic[mine])
         names = ["n_nulls", "tail_start", "tail_scale", "ese_false_alarm"]
         return pd.DataFrame(columns, fits.index, names).astype({"n_nulls": np.int64})
+
+
+def _alike(places: Floats) -> Iterator[tuple[Floats, Integers]]:
+    """Go through the places that there are, with the rows that have each."""
+    unique, inverse, counts = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(inverse.reshape(-1), kind="stable")
+    yield from zip(unique, np.split(order, np.cumsum(counts)[:-1]), strict=True)
 
 
 def false_alarms(

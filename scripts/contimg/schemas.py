@@ -192,6 +192,7 @@ ESE_SEARCH: Schema = (
     *_LENS,
     *_background("", "fit with the event"),
     *_background("null_", "fit without an event"),
+    Column("null_chi2_nu", "float64", "", "reduced chi-squared of a constant, without outliers"),
     FREQ,
 )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contimg.ese_nulls import Group, NullOptions, NullTask, simulate, tasks_of
 from contimg.ese_search import search_batch
-from contimg.false_alarm import Bend, Nulls, Tail, common_bend, fit_tail
+from contimg.false_alarm import Nulls, Tail, common_bend, fit_tail
 from proof.truth import (
     CALIBRATED,
     DEEP,
@@ -30,7 +30,9 @@ from simulator.lenses import event_factor
 Floats = NDArray[np.float64]
 Work = TypeVar("Work")
 
-FITTED = ("null_background", "null_modulation", "null_timescale_days", "null_jitter")
+FITTED = (
+    "null_background", "null_modulation", "null_timescale_days", "null_jitter", "null_chi2_nu",
+)  # fmt: skip
 # Fluxes in a piece of work.
 _PIECE = 200_000
 
@@ -102,7 +104,7 @@ class Judge:
         known = {
             name: one["ese_llr"].to_numpy() for name, one in mine.groupby("known") if name != ""
         }
-        bend: Bend = common_bend([(one[::2], one[1::2]) for one in known.values()])
+        bend = common_bend(np.concatenate([_excesses(one) for one in known.values()] or [[]]))
         self.tails: dict[str, Tail] = {name: fit_tail(one, bend) for name, one in known.items()}
 
     def judged(self, found: pd.DataFrame, background: Background) -> pd.DataFrame:
@@ -113,6 +115,12 @@ class Judge:
             tail.probability(found["ese_llr"].to_numpy()) if tail else np.full(len(found), np.nan)
         )
         return found.assign(p_inferred=inferred, p_known=known)
+
+
+def _excesses(statistics: Floats) -> Floats:
+    """Return how far half of the statistics of a class are above q of the rest, in scales."""
+    tail = fit_tail(statistics[::2])
+    return (statistics[1::2] - tail.start) / tail.scale
 
 
 @dataclass(frozen=True)
