@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 _OPTIONAL = ("freq_hz", "ra_deg", "dec_deg", "status", "subband", "upper_limit")
 _FLUXES = ("flux_jy", "flux_err_jy", "norm_flux_jy", "norm_err_jy")
 _USUAL_SENTINELS = (-99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0)
+_LARGEST_JY = 1e6  # the quiet Sun at 1.4 GHz
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "nan", "none", "<na>")
 _JD_OF_MJD_0 = 2400000.5
 _LATEST_MJD = 200000.0
@@ -39,7 +40,7 @@ def read_light_curves(
     Returns
     -------
     curves : the columns that are used (norm_flux_jy and norm_err_jy if there, and not flux_jy
-        then), source_id as a category, the flux NaN where flux or error is a sentinel,
+        then), source_id as a category, flux and error NaN where one is a sentinel,
         upper_limit as bool.
     metadata : as of `contimg.tables.read_table`.
 
@@ -58,11 +59,11 @@ def read_light_curves(
     curves = _checked(curves, path)
     if len(sentinels):
         marked = _is_one_of(curves[flux], sentinels) | _is_one_of(curves[error], sentinels)
-        curves[flux] = curves[flux].mask(marked)
-        logger.info("%d of %d rows hold a sentinel", int(marked.sum()), len(curves))
-    else:
         for column in (flux, error):
-            _warn_of_sentinels(curves[column], path)
+            curves[column] = curves[column].mask(marked)
+        logger.info("%d of %d rows hold a sentinel", int(marked.sum()), len(curves))
+    for column in (flux, error):
+        _warn_of_sentinels(curves[column], sentinels, path)
     if metadata["status"] == "ok":
         _warn_of_nothing_usable(curves, path)
     return curves, metadata
@@ -121,15 +122,17 @@ def _refuse_other_days(mjd: pd.Series, path: Path) -> None:
         )
 
 
-def _warn_of_sentinels(column: pd.Series, path: Path) -> None:
+def _warn_of_sentinels(column: pd.Series, sentinels: Sequence[float], path: Path) -> None:
     """Tell of values that may stand for no value and are used."""
     suspects = _is_one_of(column, _USUAL_SENTINELS)
+    size = np.abs(column.to_numpy())
+    suspects |= (size > _LARGEST_JY) & (size < np.inf)
     if suspects.any():
-        found = sorted(set(column[suspects]))
+        found = sorted(set(column[suspects]))[:6]
         logger.warning(
             "%s: %s is %s in %d rows: if that stands for no value, "
             "give --options '{\"sentinels\": %s}'",
-            *(path, column.name, found, int(suspects.sum()), found),
+            *(path, column.name, found, int(suspects.sum()), sorted({*sentinels, *found})),
         )
 
 
