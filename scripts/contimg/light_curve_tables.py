@@ -69,13 +69,19 @@ def read_light_curves(
     return curves, metadata
 
 
-def read_light_curve(path: Path, source_id: str) -> pd.DataFrame:
+def read_light_curve(path: Path, source_id: str, sentinels: Sequence[float] = ()) -> pd.DataFrame:
     """Read the rows of one source with all columns, by the rules of `read_light_curves`.
 
     Parameters
     ----------
     path : parquet or CSV of this or another telescope.
     source_id : its name; numbers serve as names.
+    sentinels : numbers that stand for "no value" in the fluxes and their errors.
+
+    Returns
+    -------
+    rows : every row, with the fluxes NaN of those that do not count: flux or error is not finite
+        or a sentinel, or the error is not above 0. A limit keeps its flux without an error.
 
     Raises
     ------
@@ -88,7 +94,16 @@ def read_light_curve(path: Path, source_id: str) -> pd.DataFrame:
     )
     rows = read_table(path, source_ids=[source_id] if named else None)[0]
     rows = rows[rows["source_id"].astype(str) == source_id].reset_index(drop=True)
-    return _checked(rows, path).astype({"source_id": str})
+    rows = _checked(rows, path).astype({"source_id": str})
+    limits = rows.get("upper_limit", pd.Series(False, index=rows.index))
+    for flux, error in (_FLUXES[:2], _FLUXES[2:]):
+        if flux not in rows or error not in rows:
+            continue
+        marked = [_is_one_of(rows[name], sentinels) for name in (flux, error)]
+        no_error = ~(np.isfinite(rows[error]) & (rows[error] > 0)) | marked[1]
+        rows[flux] = rows[flux].mask(~np.isfinite(rows[flux]) | marked[0] | (no_error & ~limits))
+        rows[error] = rows[error].mask(no_error)
+    return rows
 
 
 def _checked(curves: pd.DataFrame, path: Path) -> pd.DataFrame:
