@@ -24,7 +24,7 @@ from contimg.ese_candidates import (
 )
 from contimg.ese_search import search, why_not_searched
 from contimg.false_alarm import false_alarms
-from contimg.light_curve_options import search_options
+from contimg.light_curve_options import require_parquet, search_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_CANDIDATES
 from contimg.script import run
@@ -65,6 +65,7 @@ def main(
     threads: processes that share the sources
     """
     options = search_options(options)
+    require_parquet(output)
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
     about: dict[str, Any] = {
         "options": options,

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from contimg.light_curve_options import variability_options
+from contimg.light_curve_options import require_parquet, variability_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import VARIABILITY
 from contimg.script import run
@@ -34,6 +34,7 @@ def main(
     threads: sources are shared out among them
     """
     options = variability_options(options)
+    require_parquet(output)
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
     about = {"options": options, "lightcurves_digest": metadata.get("digest", "")}
     if metadata["status"] != "ok":

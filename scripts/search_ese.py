@@ -10,7 +10,7 @@ import logging
 
 from contimg.ese_candidates import searched_epochs
 from contimg.ese_search import search
-from contimg.light_curve_options import search_options
+from contimg.light_curve_options import require_parquet, search_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_SEARCH
 from contimg.script import run
@@ -32,6 +32,7 @@ def main(*, lightcurves: Path, output: Path, options: dict | None = None, thread
     threads: processes that share the sources
     """
     options = search_options(options)
+    require_parquet(output)
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
     about = {"options": options, "lightcurves_digest": metadata.get("digest", "")}
     if metadata["status"] != "ok":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from contimg.ese import DipOptions
@@ -34,6 +35,18 @@ def variability_options(given: Any) -> dict[str, Any]:
     if "ese" in options:
         search_options(options["ese"])
     return options
+
+
+def require_parquet(output: Path) -> None:
+    """Refuse a name of the result that promises another form, before hours of work.
+
+    Raises
+    ------
+    InputError
+        When the name does not end in .parquet.
+    """
+    if output.suffix != ".parquet":
+        raise InputError(f"{output}: the result is a parquet table; give it a name in .parquet")
 
 
 def _defaults(*kinds: type) -> dict[str, Any]:

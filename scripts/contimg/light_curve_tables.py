@@ -25,6 +25,7 @@ _LARGEST_JY = 1e6  # the quiet Sun at 1.4 GHz
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "nan", "none", "<na>")
 _JD_OF_MJD_0 = 2400000.5
 _LATEST_MJD = 200000.0
+_LOWEST_HZ, _HIGHEST_HZ = 1e6, 1e13
 
 
 def read_light_curves(
@@ -50,12 +51,13 @@ def read_light_curves(
         When a column is missing, holds what is not a number, a time is no MJD, or a row has no
         source_id.
     """
-    normalised = {"norm_flux_jy", "norm_err_jy"} <= set(column_names(path))
+    there = column_names(path)
+    normalised = {"norm_flux_jy", "norm_err_jy"} <= set(there)
+    if not normalised:
+        require_columns(pd.DataFrame(columns=there), EXTERNAL_LIGHTCURVES, path)
     flux, error = _FLUXES[2:] if normalised else _FLUXES[:2]
     wanted = ["source_id", "mjd", flux, error, *_OPTIONAL]
     curves, metadata = read_table(path, wanted, categories=("source_id", "status"))
-    if not normalised:
-        require_columns(curves, EXTERNAL_LIGHTCURVES, path)
     curves = _checked(curves, path)
     if len(sentinels):
         marked = _is_one_of(curves[flux], sentinels) | _is_one_of(curves[error], sentinels)
@@ -121,6 +123,8 @@ def _checked(curves: pd.DataFrame, path: Path) -> pd.DataFrame:
     if "upper_limit" in curves:
         curves["upper_limit"] = _as_flags(curves.upper_limit, path)
     _refuse_other_days(curves.mjd, path)
+    if "freq_hz" in curves:
+        _refuse_other_frequencies(curves.freq_hz, path)
     return curves
 
 
@@ -134,6 +138,17 @@ def _refuse_other_days(mjd: pd.Series, path: Path) -> None:
         raise InputError(
             f"{path}: mjd {found} found ({int(wrong.sum())} such rows), MJD from 0 to "
             f"{_LATEST_MJD:.0f} expected; {remedy}"
+        )
+
+
+def _refuse_other_frequencies(freq_hz: pd.Series, path: Path) -> None:
+    """Refuse frequencies that no radio telescope has in Hz: those of MHz or GHz."""
+    found = freq_hz.to_numpy()
+    wrong = np.isfinite(found) & ((found < _LOWEST_HZ) | (found > _HIGHEST_HZ))
+    if wrong.any():
+        raise InputError(
+            f"{path}: freq_hz {float(found[wrong][0])} found ({int(wrong.sum())} such rows), "
+            f"{_LOWEST_HZ:.0e} to {_HIGHEST_HZ:.0e} expected; convert to Hz, or leave it empty"
         )
 
 

@@ -90,6 +90,23 @@ def test_an_option_that_cannot_be_meant_is_no_silence(tmp_path, options, told):
     assert told in str(error.value)
 
 
+def test_other_names_of_columns_are_told_with_what_was_found(tmp_path):
+    table = pd.DataFrame(ROWS).rename(columns=str.upper)
+    with pytest.raises(InputError, match="found SOURCE_ID, MJD, FLUX_JY, FLUX_ERR_JY; needed"):
+        measured(tmp_path, table)
+
+
+def test_a_frequency_in_mhz_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"freq_hz 1400\.0 found \(5 such rows\).*convert to Hz"):
+        measured(tmp_path, {**ROWS, "freq_hz": 1400.0})
+
+
+def test_a_result_that_would_not_be_what_its_name_says_is_refused(tmp_path):
+    pd.DataFrame(ROWS).to_csv(tmp_path / "theirs.csv", index=False)
+    with pytest.raises(InputError, match=r"v\.csv: the result is a parquet table"):
+        measure_variability.main(lightcurves=tmp_path / "theirs.csv", output=tmp_path / "v.csv")
+
+
 def test_the_options_of_the_configuration_are_all_known():
     ese = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())["ese"]
     assert search_options(ese) == ese
