@@ -28,11 +28,11 @@ from contimg.schemas import PHOTOMETRY, VARIABILITY, WHOLE_BAND
 from contimg.source_events import Event, events_of, usable_rows
 from contimg.source_figures import EpochImage, cutouts_figure, lightcurve_figure
 from contimg.source_names import position_of
+from contimg.status import InputError
 from contimg.tables import empty_table, read_table, subband_of, whole_band
 from contimg.variability import measure_variability
 
-NAME_ERROR_DEG = 5 * ARCSEC_DEG
-DETECTION_SNR = 5.0
+NAME_ERROR_DEG, DETECTION_SNR = 5 * ARCSEC_DEG, 5.0
 EPOCH_GAP_HOURS = 12.0
 CUTOUT_BEAMS = 12
 
@@ -81,7 +81,7 @@ class Source:
             require_products(self.directory)
         self.catalog = catalog_row(self._catalog_path, source_id)
         if not self.catalog and self._curves.empty and self.measurements.empty:
-            raise ValueError(self._unknown())
+            raise InputError(self._unknown())
         known = [self.catalog, *self._curves[:1].to_dict("records")]
         known += self.measurements[:1].to_dict("records") if len(known) < 2 else []
         self.ra_deg = first_number(known, "ra_deg")
