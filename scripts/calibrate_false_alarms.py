@@ -11,6 +11,7 @@ import logging
 from contimg.ese_candidates import searched_epochs
 from contimg.ese_search import search
 from contimg.false_alarm import false_alarms
+from contimg.light_curve_options import require_parquet, search_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_FALSE_ALARMS
 from contimg.script import run
@@ -37,7 +38,8 @@ def main(
     options: n_nulls, null_error_step, ..., those of the search, and sentinels, as JSON
     threads: processes
     """
-    options = options or {}
+    options = search_options(options)
+    require_parquet(output)
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
     about = {"options": options, "lightcurves_digest": metadata.get("digest", "")}
     if metadata["status"] != "ok":

@@ -49,8 +49,9 @@ def main(
     if output is None:
         with pd.option_context("display.width", None, "display.max_columns", None):
             sys.stdout.write(f"{found.to_string(index=False, na_rep='-')}\n" if len(found) else "")
-        sys.stdout.write(f"{len(found)} of {view} within {radius_deg:g} deg of "
-                         f"RA {centre[0]:.5f}, dec {centre[1]:+.5f}\n")  # fmt: skip
+        what = "sources" if view == "sources" else f"sources of {view}"
+        sys.stdout.write(f"{len(found)} {what} within {radius_deg:g} deg of "
+                         f"RA {centre[0]:.5f}, dec {centre[1]:+.5f}; fluxes in Jy\n")  # fmt: skip
         return
     with written_whole(output) as temporary:
         if output.suffix == ".csv":

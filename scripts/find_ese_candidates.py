@@ -24,6 +24,7 @@ from contimg.ese_candidates import (
 )
 from contimg.ese_search import search, warn_if_none_was_searched, why_not_searched
 from contimg.false_alarm import false_alarms
+from contimg.light_curve_options import require_parquet, search_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_CANDIDATES
 from contimg.script import run
@@ -63,7 +64,8 @@ def main(
     options: max_false_alarm, min_fwhm_days, ... (`ese` of the configuration), sentinels, as JSON
     threads: processes that share the sources
     """
-    options = options or {}
+    options = search_options(options)
+    require_parquet(output)
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
     about: dict[str, Any] = {
         "options": options,

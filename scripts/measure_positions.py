@@ -1,10 +1,13 @@
 """Forced fluxes at positions of one's own, on any FITS image."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import pandas as pd
+from astropy.coordinates import SkyCoord
 
 from contimg.fits import Image, read_image
 from contimg.photometry import CrowdedFieldError
@@ -13,6 +16,7 @@ from contimg.schemas import FORCED_FLUXES
 from contimg.script import run
 from contimg.status import Rejected, written_whole
 from contimg.tables import check_schema, read_table, write_table
+from contimg.units import factor_to
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +37,8 @@ def main(
     which have no flux: outside (of the image), nan (blank there), no position (NaN), no response
     (the beam image is 0 or NaN there).
 
-    image: FITS image in Jy/beam with BMAJ, BMIN and BPA: of this workflow or another telescope
+    image: FITS image with BMAJ, BMIN and BPA, of this workflow or another telescope; in Jy/beam,
+        or in what BUNIT says
     positions: CSV or parquet with ra_deg, dec_deg (ICRS) and, optionally, source_id; without
         it the rows are numbered from 1
     output: parquet, or CSV when it is so named
@@ -45,13 +50,14 @@ def main(
     try:
         sources = read_positions(positions)
         restored = read_sky_image(image)
-        noise = None if rms is None else like(rms, restored)
+        noise = None if rms is None else in_jy(rms, like(rms, restored))
         response = None if pb is None else like(pb, restored)
     except FileNotFoundError as error:
         missing = next(path for path in (positions, image, rms, pb) if path and not path.exists())
         raise Rejected(f"{missing}: no such file; correct the path") from error
     except (ValueError, OSError) as error:
         raise Rejected(str(error)) from error
+    tell_of_twins(positions, sources, restored.beam.bmin_deg)
     background, measured_noise = local_noise_of(restored, background_box_beams)
     sources["pb"] = 1.0 if response is None else response_at(response, sources)
     sources.loc[~(sources["pb"] > 0), "pb"] = np.nan
@@ -69,7 +75,7 @@ def main(
     else:
         write_table(output, table, FORCED_FLUXES, {"options": {"blend_beams": blend_beams}})
     counts = ", ".join(f"{n} {name}" for name, n in table["status"].value_counts().items())
-    logger.info("%d positions: %s", len(table), counts)
+    logger.info("%d positions: %s", len(table), counts or "the table has no rows")
 
 
 def read_positions(path: Path) -> pd.DataFrame:
@@ -114,7 +120,7 @@ def read_sky_image(path: Path) -> Image:
     Raises
     ------
     ValueError
-        When it has no restoring beam, or no sky coordinates.
+        When it has no restoring beam, no sky coordinates, or no unit of brightness.
     """
     found = read_image(path)
     if not min(found.beam.bmaj_deg, found.beam.bmin_deg) > 0:
@@ -128,7 +134,45 @@ def read_sky_image(path: Path) -> Image:
             f"{path}: axes {' and '.join(axes)} found, right ascension and declination expected; "
             "give an image with these coordinates"
         )
-    return found
+    if found.wcs.wcs.equinox == 1950 or found.wcs.wcs.radesys.startswith("FK4"):
+        raise ValueError(
+            f"{path}: coordinates of B1950 found, J2000 or ICRS expected; regrid the image"
+        )
+    return in_jy(path, found)
+
+
+def in_jy(path: Path, found: Image) -> Image:
+    """Return an image in Jy/beam, by its BUNIT; without one it is taken to be so.
+
+    Raises
+    ------
+    ValueError
+        When BUNIT is no flux density a beam.
+    """
+    unit = str(found.header.get("BUNIT", "")).strip() or "Jy/beam"
+    try:
+        factor = factor_to(u.Jy, unit)
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: BUNIT {unit!r} found, Jy/beam or what converts to it expected; convert the "
+            "image, or correct the header"
+        ) from error
+    return found if factor == 1 else replace(found, data=found.data * np.float32(factor))
+
+
+def tell_of_twins(path: Path, sources: pd.DataFrame, bmin_deg: float) -> None:
+    """Warn of positions within a tenth of the beam of another: one flux is split among them."""
+    known = sources[np.isfinite(sources["ra_deg"]) & (sources["dec_deg"].abs() <= 90)]
+    if len(known) < 2:
+        return
+    sky = SkyCoord(known["ra_deg"], known["dec_deg"], unit="deg")
+    twins = known["source_id"][sky.match_to_catalog_sky(sky, 2)[1].deg < 0.1 * bmin_deg]
+    if len(twins):
+        logger.warning(
+            "%s: %d positions lie within a tenth of the beam of another (%s, ...); the data cannot "
+            "tell them apart, and the flux there is split among them; keep one",
+            *(path, len(twins), ", ".join(twins.iloc[:2])),
+        )
 
 
 def like(path: Path, restored: Image) -> Image:

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from contimg.light_curve_options import require_parquet, variability_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import VARIABILITY
 from contimg.script import run
@@ -32,7 +33,8 @@ def main(
         [-99, -999]) and ese with min_epochs, min_fwhm_days, max_fwhm_days, as JSON
     threads: sources are shared out among them
     """
-    options = options or {}
+    options = variability_options(options)
+    require_parquet(output)
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
     about = {"options": options, "lightcurves_digest": metadata.get("digest", "")}
     if metadata["status"] != "ok":

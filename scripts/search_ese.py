@@ -10,6 +10,7 @@ import logging
 
 from contimg.ese_candidates import searched_epochs
 from contimg.ese_search import search, warn_if_none_was_searched
+from contimg.light_curve_options import require_parquet, search_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_SEARCH
 from contimg.script import run
@@ -30,7 +31,8 @@ def main(*, lightcurves: Path, output: Path, options: dict | None = None, thread
         sentinels (numbers that stand for no value), as JSON
     threads: processes that share the sources
     """
-    options = options or {}
+    options = search_options(options)
+    require_parquet(output)
     curves, metadata = read_light_curves(lightcurves, options.get("sentinels", ()))
     about = {"options": options, "lightcurves_digest": metadata.get("digest", "")}
     if metadata["status"] != "ok":

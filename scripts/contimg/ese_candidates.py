@@ -33,6 +33,7 @@ _ALARMS = (
     "flipped_false_alarm",
     "n_flipped",
 )
+_LEAST_TOLD = 1e-9  # tails are measured down to some 1e-3
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def explanation(row: Mapping[str, Any], n_searched: int) -> str:
     )
     day = pd.Timestamp("1858-11-17") + pd.Timedelta(days=float(row["centre_mjd"]))
     event = (
-        f"F{_event(row)[1:]}, from a baseline of {1000 * row['baseline_jy']:.3g} mJy; "
+        f"F{_event(row)[1:]}, from a baseline of {_digits(1000 * row['baseline_jy'])} mJy; "
         f"{_wings(row)}. The centre is on {day:%Y-%m-%d}."
     )
     against = (
@@ -152,6 +153,23 @@ def explanation(row: Mapping[str, Any], n_searched: int) -> str:
         f"With the event it is exp({row['ese_llr']:.1f}) times as likely, priors included."
     )
     return " ".join([event, lens, against, _chances(row, n_searched)])
+
+
+def _digits(value: float) -> str:
+    """Three digits, and no exponent where a person expects none."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{float(f'{value:.3g}'):.0f}"
+
+
+def _probability(value: float) -> str:
+    """One digit; below what any exponential tail can be trusted for, no more than that."""
+    return f"{value:.1g}" if value >= _LEAST_TOLD else f"less than {_LEAST_TOLD:.0g}"
+
+
+def _source_of(row: Mapping[str, Any]) -> str:
+    n_nulls = row.get("n_nulls", 0)
+    if not (n_nulls > 0 and row["ese_false_alarm"] * n_nulls < 1):
+        return "by simulation"
+    return f"by extrapolation of the {n_nulls} that were simulated"
 
 
 def _event(row: Mapping[str, Any]) -> str:
@@ -172,9 +190,9 @@ def _at(row: Mapping[str, Any]) -> str:
 
 def _wings(row: Mapping[str, Any]) -> str:
     if row["wings"] == "both":
-        return "the baseline is seen on both sides"
+        return "there are epochs on both sides"
     seen = {"before": "before it only", "after": "after it only"}
-    return f"incomplete, the baseline is seen {seen.get(row['wings'], 'on no side')}"
+    return f"incomplete, there are epochs {seen.get(row['wings'], 'on no side')}"
 
 
 def _background(row: Mapping[str, Any], prefix: str) -> str:
@@ -183,8 +201,8 @@ def _background(row: Mapping[str, Any], prefix: str) -> str:
         "noise that is white"
         if kernel == WHITE
         else f"{'a damped random walk' if kernel == DRW else 'a smooth background'} of "
-        f"{100 * row[f'{prefix}modulation']:.2g} % rms and {row[f'{prefix}timescale_days']:.3g} "
-        "days"
+        f"{100 * row[f'{prefix}modulation']:.2g} % rms and "
+        f"{_digits(row[f'{prefix}timescale_days'])} days"
     ]
     if row[f"{prefix}jitter"] > 0:
         parts.append(f"jitter of {100 * row[f'{prefix}jitter']:.2g} %")
@@ -194,18 +212,18 @@ def _background(row: Mapping[str, Any], prefix: str) -> str:
 
 
 def _chance(row: Mapping[str, Any]) -> str:
-    text = f"chance that its background does this {row['ese_false_alarm']:.1g}"
+    text = f"chance that its background does this {_probability(row['ese_false_alarm'])}"
     return text + ("" if row["wings"] == "both" else f"; {_wings(row)}")
 
 
 def _chances(row: Mapping[str, Any], n_searched: int) -> str:
     text = (
         "The probability that a source of its class without an event reaches this is "
-        f"{row['ese_false_alarm']:.1g} by simulation"
+        f"{_probability(row['ese_false_alarm'])} {_source_of(row)}"
     )
     if np.isfinite(row.get("ese_false_alarm_archive", np.nan)):
         text += f", that one of the {n_searched} that were searched does "
-        text += f"{row['ese_false_alarm_archive']:.1g}"
+        text += _probability(row["ese_false_alarm_archive"])
     if np.isfinite(row.get("flipped_false_alarm", np.nan)):
         counted = f"the {row['n_flipped']} " if "n_flipped" in row else ""
         text += f". Of {counted}light curves turned upside down, counting one more, "

@@ -19,7 +19,7 @@ import pandas as pd
 
 from contimg.external_query import SERVICES
 from contimg.schemas import EXTERNAL_MATCHES
-from contimg.status import write_json
+from contimg.status import InputError, write_json
 from contimg.tables import empty_table
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def external_matches(
     """
     unknown = sorted(set(services) - set(SERVICES))
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"catalog.external.services: unknown {', '.join(unknown)}; expected some of "
             f"{', '.join(SERVICES)}"
         )

@@ -21,9 +21,11 @@ logger = logging.getLogger(__name__)
 _OPTIONAL = ("freq_hz", "ra_deg", "dec_deg", "status", "subband", "upper_limit")
 _FLUXES = ("flux_jy", "flux_err_jy", "norm_flux_jy", "norm_err_jy")
 _USUAL_SENTINELS = (-99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0)
+_LARGEST_JY = 1e6  # the quiet Sun at 1.4 GHz
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "nan", "none", "<na>")
 _JD_OF_MJD_0 = 2400000.5
 _LATEST_MJD = 200000.0
+_LOWEST_HZ, _HIGHEST_HZ = 1e6, 1e13
 
 
 def read_light_curves(
@@ -39,7 +41,7 @@ def read_light_curves(
     Returns
     -------
     curves : the columns that are used (norm_flux_jy and norm_err_jy if there, and not flux_jy
-        then), source_id as a category, the flux NaN where flux or error is a sentinel,
+        then), source_id as a category, flux and error NaN where one is a sentinel,
         upper_limit as bool.
     metadata : as of `contimg.tables.read_table`.
 
@@ -49,32 +51,39 @@ def read_light_curves(
         When a column is missing, holds what is not a number, a time is no MJD, or a row has no
         source_id.
     """
-    normalised = {"norm_flux_jy", "norm_err_jy"} <= set(column_names(path))
+    there = column_names(path)
+    normalised = {"norm_flux_jy", "norm_err_jy"} <= set(there)
+    if not normalised:
+        require_columns(pd.DataFrame(columns=there), EXTERNAL_LIGHTCURVES, path)
     flux, error = _FLUXES[2:] if normalised else _FLUXES[:2]
     wanted = ["source_id", "mjd", flux, error, *_OPTIONAL]
     curves, metadata = read_table(path, wanted, categories=("source_id", "status"))
-    if not normalised:
-        require_columns(curves, EXTERNAL_LIGHTCURVES, path)
     curves = _checked(curves, path)
     if len(sentinels):
         marked = _is_one_of(curves[flux], sentinels) | _is_one_of(curves[error], sentinels)
-        curves[flux] = curves[flux].mask(marked)
-        logger.info("%d of %d rows hold a sentinel", int(marked.sum()), len(curves))
-    else:
         for column in (flux, error):
-            _warn_of_sentinels(curves[column], path)
+            curves[column] = curves[column].mask(marked)
+        logger.info("%d of %d rows hold a sentinel", int(marked.sum()), len(curves))
+    for column in (flux, error):
+        _warn_of_sentinels(curves[column], sentinels, path)
     if metadata["status"] == "ok":
         _warn_of_nothing_usable(curves, flux, error, path)
     return curves, metadata
 
 
-def read_light_curve(path: Path, source_id: str) -> pd.DataFrame:
+def read_light_curve(path: Path, source_id: str, sentinels: Sequence[float] = ()) -> pd.DataFrame:
     """Read the rows of one source with all columns, by the rules of `read_light_curves`.
 
     Parameters
     ----------
     path : parquet or CSV of this or another telescope.
     source_id : its name; numbers serve as names.
+    sentinels : numbers that stand for "no value" in the fluxes and their errors.
+
+    Returns
+    -------
+    rows : every row, with the fluxes NaN of those that do not count: flux or error is not finite
+        or a sentinel, or the error is not above 0. A limit keeps its flux without an error.
 
     Raises
     ------
@@ -87,7 +96,16 @@ def read_light_curve(path: Path, source_id: str) -> pd.DataFrame:
     )
     rows = read_table(path, source_ids=[source_id] if named else None)[0]
     rows = rows[rows["source_id"].astype(str) == source_id].reset_index(drop=True)
-    return _checked(rows, path).astype({"source_id": str})
+    rows = _checked(rows, path).astype({"source_id": str})
+    limits = rows.get("upper_limit", pd.Series(False, index=rows.index))
+    for flux, error in (_FLUXES[:2], _FLUXES[2:]):
+        if flux not in rows or error not in rows:
+            continue
+        marked = [_is_one_of(rows[name], sentinels) for name in (flux, error)]
+        no_error = ~(np.isfinite(rows[error]) & (rows[error] > 0)) | marked[1]
+        rows[flux] = rows[flux].mask(~np.isfinite(rows[flux]) | marked[0] | (no_error & ~limits))
+        rows[error] = rows[error].mask(no_error)
+    return rows
 
 
 def _checked(curves: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -105,6 +123,8 @@ def _checked(curves: pd.DataFrame, path: Path) -> pd.DataFrame:
     if "upper_limit" in curves:
         curves["upper_limit"] = _as_flags(curves.upper_limit, path)
     _refuse_other_days(curves.mjd, path)
+    if "freq_hz" in curves:
+        _refuse_other_frequencies(curves.freq_hz, path)
     return curves
 
 
@@ -121,15 +141,28 @@ def _refuse_other_days(mjd: pd.Series, path: Path) -> None:
         )
 
 
-def _warn_of_sentinels(column: pd.Series, path: Path) -> None:
+def _refuse_other_frequencies(freq_hz: pd.Series, path: Path) -> None:
+    """Refuse frequencies that no radio telescope has in Hz: those of MHz or GHz."""
+    found = freq_hz.to_numpy()
+    wrong = np.isfinite(found) & ((found < _LOWEST_HZ) | (found > _HIGHEST_HZ))
+    if wrong.any():
+        raise InputError(
+            f"{path}: freq_hz {float(found[wrong][0])} found ({int(wrong.sum())} such rows), "
+            f"{_LOWEST_HZ:.0e} to {_HIGHEST_HZ:.0e} expected; convert to Hz, or leave it empty"
+        )
+
+
+def _warn_of_sentinels(column: pd.Series, sentinels: Sequence[float], path: Path) -> None:
     """Tell of values that may stand for no value and are used."""
     suspects = _is_one_of(column, _USUAL_SENTINELS)
+    size = np.abs(column.to_numpy())
+    suspects |= (size > _LARGEST_JY) & (size < np.inf)
     if suspects.any():
-        found = sorted(set(column[suspects]))
+        found = sorted(set(column[suspects]))[:6]
         logger.warning(
             "%s: %s is %s in %d rows: if that stands for no value, "
             "give --options '{\"sentinels\": %s}'",
-            *(path, column.name, found, int(suspects.sum()), found),
+            *(path, column.name, found, int(suspects.sum()), sorted({*sentinels, *found})),
         )
 
 

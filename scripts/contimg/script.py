@@ -12,6 +12,7 @@ import argparse
 import inspect
 import logging
 import os
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -185,7 +186,27 @@ def parser_of(annotation: Any) -> Callable[[str], Any]:
     for plain_type in (Path, int, float, str):
         if takes(annotation, plain_type):
             return plain_type
-    return yaml.safe_load
+    return read_yaml
+
+
+def read_yaml(text: str) -> Any:
+    """Read a word of the command line as YAML; 1e30 and 1e-3 are numbers in it, as in JSON."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "not readable"
+        raise argparse.ArgumentTypeError(f"{text!r} is no YAML or JSON: {problem}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as PyYAML has it wants 1.0e+30 for a number; 1e30 is text to it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
 
 
 def is_list_of_paths(annotation: Any) -> bool:

@@ -10,6 +10,7 @@ Everything is read when it is asked for, and of the large tables only the source
 """
 
 import difflib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from contimg.annotations import read_annotations
 from contimg.catalog import read_sources
 from contimg.cutouts import empty_cutout, read_cutout
 from contimg.light_curve_tables import read_light_curve
+from contimg.neighbours import ARCSEC_DEG, N_NEAREST, NEAREST_DEG, nearest_words, position_angle_deg
 from contimg.schemas import PHOTOMETRY, VARIABILITY, WHOLE_BAND
 from contimg.source_events import Event, events_of, usable_rows
 from contimg.source_figures import EpochImage, cutouts_figure, lightcurve_figure
@@ -30,11 +32,7 @@ from contimg.status import InputError
 from contimg.tables import empty_table, read_table, subband_of, whole_band
 from contimg.variability import measure_variability
 
-ARCSEC_DEG = 1 / 3600
-NAME_ERROR_DEG = 5 * ARCSEC_DEG
-NEAREST_DEG = 2.0
-N_NEAREST = 5
-DETECTION_SNR = 5.0
+NAME_ERROR_DEG, DETECTION_SNR = 5 * ARCSEC_DEG, 5.0
 EPOCH_GAP_HOURS = 12.0
 CUTOUT_BEAMS = 12
 
@@ -50,6 +48,7 @@ class Source:
         of this or another telescope; source_id, mjd, flux_jy and flux_err_jy are enough. Of a
         table of several frequencies without a whole band, the light curve is that of the
         frequency with the most rows; all of them are in `subbands`.
+    sentinels : numbers that stand for "no value" in fluxes and errors of that table.
 
     Attributes
     ----------
@@ -67,11 +66,17 @@ class Source:
     """
 
     def __init__(
-        self, source_id: str, directory: Path | str = ".", *, lightcurves: Path | str | None = None
+        self,
+        source_id: str,
+        directory: Path | str = ".",
+        *,
+        lightcurves: Path | str | None = None,
+        sentinels: Sequence[float] = (),
     ) -> None:
         self.source_id = source_id
         self.directory = Path(directory)
         self._lightcurves = Path(lightcurves) if lightcurves else None
+        self._sentinels = tuple(sentinels)
         if self._lightcurves is None:
             require_products(self.directory)
         self.catalog = catalog_row(self._catalog_path, source_id)
@@ -98,7 +103,14 @@ class Source:
         ------
         InputError
             When there is none; the message names those nearest.
+        ValueError
+            When it is no position.
         """
+        require_above_0("radius_arcsec", radius_arcsec)
+        if not (np.isfinite(ra_deg) and abs(dec_deg) <= 90):
+            raise ValueError(
+                f"RA {ra_deg}, dec {dec_deg} deg is no position; ICRS degrees expected"
+            )
         require_products(Path(directory))
         path = Path(directory) / "catalogs" / "master_sources.sqlite3"
         near = read_sources(path, ra_deg, dec_deg, max(NEAREST_DEG, radius_arcsec * ARCSEC_DEG))
@@ -232,6 +244,7 @@ class Source:
         ----------
         size_arcsec : side; by default twelve beams of the first image that has one.
         """
+        require_above_0("size_arcsec", 1.0 if size_arcsec is None else size_arcsec)
         rows = whole_band(self.measurements)
         if rows.empty:
             return []
@@ -285,6 +298,9 @@ class Source:
         neighbours : the catalogue's columns, `separation_arcsec`, `position_angle_deg` (from
             north through east) and, where they are measured, n_epochs, mean_jy, v and eta.
         """
+        require_above_0("radius_deg", radius_deg)
+        if not np.isfinite(self.ra_deg + self.dec_deg):
+            raise ValueError(f"{self.source_id}: no table tells its position, so no neighbours")
         near = read_sources(self._catalog_path, self.ra_deg, self.dec_deg, radius_deg)
         near = near[near["source_id"] != self.source_id]
         near = near.sort_values(["separation_deg", "source_id"], ignore_index=True)
@@ -310,7 +326,7 @@ class Source:
         """Its rows of the light curves, of every band."""
         if not self._curves_path.is_file():
             return pd.DataFrame({"source_id": [], "subband": []})
-        rows = read_light_curve(self._curves_path, self.source_id)
+        rows = read_light_curve(self._curves_path, self.source_id, self._sentinels)
         return rows.sort_values("mjd", ignore_index=True)
 
     @property
@@ -347,7 +363,7 @@ class Source:
                 ids = sorted(set(read_table(self._curves_path, ["source_id"])[0]["source_id"]))
             alike = difflib.get_close_matches(self.source_id, ids, N_NEAREST, 0.0)
             words = f"names most alike: {', '.join(alike)}" if alike else "no table has any"
-        return f"{self.directory}: no source {self.source_id}; {words}"
+        return f"{self._lightcurves or self.directory}: no source {self.source_id}; {words}"
 
 
 def require_products(directory: Path) -> None:
@@ -374,26 +390,13 @@ def catalog_row(path: Path, source_id: str) -> dict[str, Any]:
     return {str(name): value for name, value in rows[0].items()} if rows else {}
 
 
+def require_above_0(name: str, value: float) -> None:
+    """Raise ValueError when an argument is not above 0."""
+    if not value > 0:
+        raise ValueError(f"{name} {value} found, above 0 expected")
+
+
 def first_number(rows: list[dict[Any, Any]], name: str) -> float:
     """Return the first finite value of a name among rows, else NaN."""
     values = [float(row[name]) for row in rows if row.get(name) is not None]
     return next((value for value in values if np.isfinite(value)), np.nan)
-
-
-def nearest_words(near: pd.DataFrame) -> str:
-    """Name the nearest sources, given rows by rising separation_deg."""
-    if near.empty:
-        return f"none within {NEAREST_DEG:g} deg"
-    names = [
-        f"{row.source_id} ({row.separation_deg / ARCSEC_DEG:.1f} arcsec)"
-        for row in near[:N_NEAREST].itertuples()
-    ]
-    return f"nearest: {', '.join(names)}"
-
-
-def position_angle_deg(ra_deg: float, dec_deg: float, others: pd.DataFrame) -> np.ndarray:
-    """Return the position angles of other positions, from north through east, 0 to 360."""
-    east = np.radians(others["ra_deg"].to_numpy(dtype=float) - ra_deg)
-    dec, other = np.radians(dec_deg), np.radians(others["dec_deg"].to_numpy(dtype=float))
-    along = np.cos(dec) * np.sin(other) - np.sin(dec) * np.cos(other) * np.cos(east)
-    return np.degrees(np.arctan2(np.sin(east) * np.cos(other), along)) % 360

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from contimg.releases import POSITION_AND_FLUX, Release, plain_name, release_of, releases
 from contimg.status import InputError
 from contimg.table_files import TableFile, open_table
+from contimg.units import factor_to
 
 logger = logging.getLogger(__name__)
 
@@ -40,17 +41,6 @@ SIZES = ("major", "minor", "size", "size_minor")
 LIMITS = ("size_limit", "size_minor_limit")
 AS_CONFIGURED = "columns as configured"
 
-# AIPS and others write units in capitals, which the standard does not know.
-_CAPITALS = {
-    "JY": "Jy",
-    "JY/BEAM": "Jy/beam",
-    "DEGREES": "deg",
-    "DEGREE": "deg",
-    "DEG": "deg",
-    "ARCSEC": "arcsec",
-    "ARCSECS": "arcsec",
-    "ARCSECONDS": "arcsec",
-}
 _EXPECTED = {
     **dict.fromkeys(FLUXES, (u.Jy, "a flux density, as mJy")),
     **dict.fromkeys(SIZES, (u.arcsec, "an angle, as arcsec")),
@@ -221,11 +211,8 @@ def _scale(
             f"columns of survey {survey['name']}"
         )
     try:
-        found = u.Unit(_CAPITALS.get(text.strip().upper(), text.strip()))
-        if u.beam in found.bases:
-            found = found * u.beam
-        factor = float((1 * found).to_value(unit))
-    except (ValueError, TypeError, u.UnitConversionError) as error:
+        factor = factor_to(unit, text)
+    except ValueError as error:
         raise InputError(
             f"{path}: column {name} is in {text!r}; expected {meaning}; give "
             f"{key or 'a column in degrees'} in the config's columns of survey {survey['name']}"

@@ -38,8 +38,8 @@ def test_a_position_in_each_form_finds_the_source(monkeypatch, capsys, catalog, 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:3] == ["source_id", "ra_deg", "dec_deg"]
     assert [line.split()[0] for line in lines[1:-1]] == [BRIGHTEST, "J150857.6+472518"]
-    assert lines[-1] == "2 of sources within 0.1 deg of RA 227.33254, dec +47.44886" or (
-        lines[-1] == "2 of sources within 0.1 deg of RA 227.33255, dec +47.44887"
+    assert lines[-1] == "2 sources within 0.1 deg of RA 227.33254, dec +47.44886; fluxes in Jy" or (
+        lines[-1] == "2 sources within 0.1 deg of RA 227.33255, dec +47.44887; fluxes in Jy"
     )
 
 
@@ -56,7 +56,7 @@ def test_a_file_holds_what_the_library_finds(monkeypatch, tmp_path, catalog, for
 
 def test_nothing_there_is_told(monkeypatch, capsys, catalog):
     command(monkeypatch, "--catalog", catalog, "--ra-deg", 10, "--dec-deg", -80)
-    assert capsys.readouterr().out.startswith("0 of sources within 0.5 deg")
+    assert capsys.readouterr().out.startswith("0 sources within 0.5 deg")
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,19 @@ def test_the_explanation_says_what_when_how_deep_and_against_what(four):
     assert "in its own band" in text, "the frequency is not known"
     assert "at 1.4 GHz" in explanation({**found[0], "freq_hz": 1.405e9}, 4)
     assert "2023-04-" in text or "2023-05-" in text  # MJD 60060 is 2023-04-26
-    assert "incomplete, the baseline is seen before it only" in explanation(found[1], 4)
+    assert "incomplete, there are epochs before it only" in explanation(found[1], 4)
     assert "incomplete" in reason(found[1])
+
+
+def test_what_is_said_is_no_finer_than_what_is_known(four):
+    """A tail of exponentials gives 1e-31; nobody has simulated that; and 1220 mJy is a flux."""
+    row = candidates_of(four).to_dict("records")[0]
+    bright = {**row, "baseline_jy": 1.2234, "ese_false_alarm": 2e-31, "n_nulls": 400}
+    text = explanation({**bright, "null_background": "drw", "null_timescale_days": 1000.0}, 4)
+    assert "from a baseline of 1220 mJy" in text and "and 1000 days" in text
+    assert "less than 1e-09 by extrapolation of the 400 that were simulated" in text
+    assert "less than 1e-09" in reason(bright) and "e-31" not in text + reason(bright)
+    assert "0.01 by simulation" in explanation({**bright, "ese_false_alarm": 0.01}, 4)
 
 
 @pytest.fixture

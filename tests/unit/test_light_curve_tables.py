@@ -3,12 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import find_ese_candidates
 import measure_variability
 from contimg import Source
+from contimg.checkout import CHECKOUT
+from contimg.light_curve_options import search_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import VARIABILITY
+from contimg.status import InputError
 from contimg.tables import check_schema, read_table
 
 ROWS = {
@@ -61,6 +65,53 @@ def test_sentinels_infinities_and_errors_of_zero_are_left_out_and_counted(tmp_pa
 def test_an_error_that_is_a_sentinel_takes_its_flux_with_it(tmp_path):
     table = {**ROWS, "flux_err_jy": [0.1, 0.2, 999.0, 0.3, 0.1]}
     assert measured(tmp_path, table, {"sentinels": [999]})[0].n_epochs["a"] == 2
+
+
+def test_a_sentinel_that_was_forgotten_is_told_beside_the_others(tmp_path, caplog):
+    table = {**ROWS, "flux_jy": [1.0, -99.0, 1e30, 1.8, 9999.0]}
+    found, _ = measured(tmp_path, table, {"sentinels": [-99]})
+    assert found.n_epochs.tolist() == [2, 2]
+    assert "flux_jy is [9999.0, 1e+30] in 2 rows" in caplog.text
+    assert '{"sentinels": [-99, 9999.0, 1e+30]}' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"sentinel": [-99]}, "options: no sentinel; known are detection_snr, ese, min_vs, sent"),
+        ({"sentinels": -99}, "sentinels is -99, a list of numbers is expected"),
+        ({"sentinels": ["-99"]}, "sentinels is ['-99'], a list of numbers is expected"),
+        ({"min_vs": "high"}, "min_vs is 'high', a number is expected"),
+        ({"ese": {"min_epoch": 5}}, "options: no min_epoch; known are"),
+        ("options.json", "options: 'options.json' found, keys with values expected"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_no_silence(tmp_path, options, told):
+    with pytest.raises(InputError) as error:
+        measured(tmp_path, ROWS, options)
+    assert told in str(error.value)
+
+
+def test_other_names_of_columns_are_told_with_what_was_found(tmp_path):
+    table = pd.DataFrame(ROWS).rename(columns=str.upper)
+    with pytest.raises(InputError, match="found SOURCE_ID, MJD, FLUX_JY, FLUX_ERR_JY; needed"):
+        measured(tmp_path, table)
+
+
+def test_a_frequency_in_mhz_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"freq_hz 1400\.0 found \(5 such rows\).*convert to Hz"):
+        measured(tmp_path, {**ROWS, "freq_hz": 1400.0})
+
+
+def test_a_result_that_would_not_be_what_its_name_says_is_refused(tmp_path):
+    pd.DataFrame(ROWS).to_csv(tmp_path / "theirs.csv", index=False)
+    with pytest.raises(InputError, match=r"v\.csv: the result is a parquet table"):
+        measure_variability.main(lightcurves=tmp_path / "theirs.csv", output=tmp_path / "v.csv")
+
+
+def test_the_options_of_the_configuration_are_all_known():
+    ese = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())["ese"]
+    assert search_options(ese) == ese
 
 
 def test_what_looks_like_a_sentinel_is_told(tmp_path, caplog):

@@ -92,6 +92,44 @@ def test_an_image_of_other_coordinates_is_refused(folder: Path, axes: tuple[str,
     assert expected in refused(folder)
 
 
+def test_fluxes_are_in_jy_whatever_the_unit_of_the_image(folder: Path) -> None:
+    plain = measured(folder)
+    noise = np.full((256, 256), 1e3 * RMS, "f4")
+    with afits.open(folder / "image.fits", mode="update") as hdus:
+        hdus[0].data *= 1e3
+        hdus[0].header["BUNIT"] = "mJy/beam"
+        afits.PrimaryHDU(noise, hdus[0].header).writeto(folder / "rms.fits")
+    found = measured(folder)
+    assert found["flux_jy"].to_numpy() == pytest.approx(plain["flux_jy"].to_numpy(), abs=1e-6)
+    assert measured(folder, rms=folder / "rms.fits")["rms_jy"].to_numpy() == pytest.approx(RMS)
+
+
+@pytest.mark.parametrize("unit", ["K", "Jy/pixel", "COUNTS"])
+def test_an_image_of_other_units_is_refused(folder: Path, unit: str) -> None:
+    with afits.open(folder / "image.fits", mode="update") as hdus:
+        hdus[0].header["BUNIT"] = unit
+    assert f"image.fits: BUNIT '{unit}' found, Jy/beam" in refused(folder)
+
+
+def test_an_image_of_1950_is_refused(folder: Path) -> None:
+    with afits.open(folder / "image.fits", mode="update") as hdus:
+        hdus[0].header["RADESYS"], hdus[0].header["EQUINOX"] = "FK4", 1950.0
+    assert "B1950 found, J2000" in refused(folder)
+
+
+def test_one_source_under_two_names_is_told(folder: Path, caplog) -> None:
+    """Each gets a share of the flux; nobody should take that for the source's."""
+    table = pd.read_csv(folder / "positions.csv")
+    twin = table.iloc[:1].assign(source_id="again", ra_deg=table["ra_deg"][0] - 360)
+    found = measured(folder, pd.concat([table, twin]))
+    shares = found["flux_jy"][found["source_id"].isin(["a", "again"])]
+    assert shares.sum() == pytest.approx(FLUX[0], rel=0.02)
+    assert "2 positions lie within a tenth of the beam of another (a, again" in caplog.text
+    caplog.clear()
+    measured(folder, table)
+    assert "positions lie" not in caplog.text
+
+
 def test_positions_that_cannot_be_measured_say_why(folder: Path) -> None:
     table = pd.read_csv(folder / "positions.csv")
     ra, dec = table["ra_deg"][0], table["dec_deg"][0]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contimg import script
+from contimg.script import from_command_line, read_yaml
 from contimg.status import InputError, NotWhole, Rejected, status_of, write_status
 
 SCRIPTS = Path(script.__file__).parents[1]
@@ -181,6 +182,23 @@ def test_a_script_is_a_program_with_the_same_arguments(tmp_path: Path) -> None:
     assert images == [Path("a b"), Path("c")]
     assert (options, scale, name, limit) == ({"niter": 5, "deep": True}, 0.001, "none", 4)
     assert "to the log" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["1e30", "-1e30", "1e-3", "2.5E+4", ".5e1"])
+def test_a_number_of_json_is_a_number_on_the_command_line(text: str) -> None:
+    """YAML 1.1 takes 1e30 for text: a sentinel of that value would silently be none."""
+    assert read_yaml(f'{{"sentinels": [{text}, -99]}}') == {"sentinels": [float(text), -99]}
+
+
+def test_options_that_are_no_yaml_are_told(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["program", "--options", "{a: [1"])
+    with pytest.raises(SystemExit):
+        from_command_line(with_options)
+    assert "argument --options: '{a: [1' is no YAML or JSON" in capsys.readouterr().err
+
+
+def with_options(*, options: dict | None = None) -> None:
+    """Take options."""
 
 
 def test_what_is_missing_on_the_command_line_is_named(tmp_path: Path) -> None:

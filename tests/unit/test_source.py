@@ -63,6 +63,38 @@ def test_the_errors_name_what_is_near_and_what_is_wanted(archive, tmp_path):
         Source(NAME, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda folder: Source.at(RA, 99.0, directory=folder), "dec 99.0 deg is no position"),
+        (lambda folder: Source.at(RA, DEC, -1, folder), "radius_arcsec -1 found, above 0"),
+        (lambda folder: Source(NAME, folder).cutouts(size_arcsec=0), "size_arcsec 0 found"),
+        (lambda folder: Source(NAME, folder).nearby(-1), "radius_deg -1 found"),
+    ],
+)
+def test_an_argument_that_cannot_be_meant_is_refused(archive, ask, told):
+    with pytest.raises(ValueError, match=told):
+        ask(archive)
+
+
+def test_another_telescopes_sentinels_are_not_drawn_and_not_measured(tmp_path):
+    """Errors of -99, 0 and 1e30 are as often there as not; they stopped the figure."""
+    table = pd.DataFrame({"source_id": "A", "mjd": 60000.0 + np.arange(8), "flux_jy": 1.0})
+    table["flux_jy"] += 0.01 * np.arange(8)
+    table["flux_err_jy"] = [0.1, -99.0, 0.1, 0.0, 0.1, 0.1, np.nan, 0.1]
+    table.loc[4, "flux_jy"], table.loc[5, "flux_jy"] = 1e30, np.inf
+    table.to_csv(tmp_path / "c.csv", index=False)
+    source = Source("A", lightcurves=tmp_path / "c.csv", sentinels=[-99, 1e30])
+    assert (source.n_epochs, len(source.epochs)) == (3, 8)
+    assert source.metrics().mean_jy == pytest.approx(np.mean([1.0, 1.02, 1.07]))
+    drawn = source.lightcurve().axes[0]
+    assert drawn.get_ylim()[1] < 2000  # mJy
+    with pytest.raises(ValueError, match="no table tells its position"):
+        source.nearby()
+    with pytest.raises(ValueError, match=r"c\.csv: no source B; names most alike: A"):
+        Source("B", lightcurves=tmp_path / "c.csv")
+
+
 def test_a_light_curve_shows_baseline_event_and_both_fluxes(archive):
     figure = Source(NAME, archive).lightcurve()
     normalised, raw = figure.axes

@@ -8,12 +8,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_source import MJD, NAME, OTHER, curves, made_up_archive
+from synthetic_source import DEC, MJD, NAME, OTHER, RA, curves, made_up_archive
 
 import report_source
 from contimg import Source
+from contimg.master_catalog import CatalogOptions, build_sources, write_catalog
 from contimg.report.interactive import bokeh_script, embedded, interactive_lightcurve
 from contimg.schemas import ESE_CANDIDATES, LIGHTCURVES
+from contimg.status import InputError
 from contimg.tables import read_table, write_table
 
 UNUSABLE = "J133020.0+300000"
@@ -115,6 +117,19 @@ def test_a_source_without_a_usable_epoch_has_an_honest_page(archive, tmp_path):
     assert "No usable epoch: 12 transits without a flux" in shown
     assert "It has been measured in no image." in shown
     assert "<script>" not in page.read_text()
+
+
+def test_a_source_that_was_not_measured_is_not_said_to_lie_outside_of_all_images(tmp_path):
+    """Most of the catalogue is fainter than `photometry.min_jy` and in the middle of an image."""
+    rows = {"ra_deg": [RA], "dec_deg": [DEC], "flux_jy": 0.003, "rms_jy": 4.5e-4}
+    rows |= dict.fromkeys(("major_arcsec", "minor_arcsec", "beam_arcsec"), 45.0)
+    nvss = pd.DataFrame({**rows, "size_arcsec": 0.0})
+    sources = build_sources({"nvss": nvss}, CatalogOptions())
+    write_catalog(tmp_path / "catalogs/master_sources.sqlite3", sources, CatalogOptions(), {})
+    shown = visible(page_of(tmp_path, sources["source_id"][0]))
+    assert "no image that has been measured covers it, or it is fainter than" in shown
+    with pytest.raises(InputError, match="no source J000000"):
+        page_of(tmp_path, "J000000.0+000000")
 
 
 @pytest.mark.parametrize("status", ["ok", "unnormalised"])
