@@ -52,6 +52,7 @@ def content(
         ),
         "years": years.to_dict("records"),
         "rates": summary_of_rates(rates),
+        "beyond": beyond(rates),
         "rate_plots": [
             Plot(
                 setting,
@@ -135,6 +136,7 @@ def summary_of_rates(rates: pd.DataFrame) -> list[dict[str, Any]]:
                 "how": how,
                 "level": level,
                 "n_classes": len(found),
+                "expected": level * float(found["n"].min()),
                 **{name: int(counts.get(name, 0)) for name in ("within", "open", "outside")},
                 "together": float(found["count"].sum() / (level * found["n"].sum())),
                 "least": float(found["ratio"].min()),
@@ -142,6 +144,11 @@ def summary_of_rates(rates: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def beyond(rates: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the calibrated classes whose rate is not within a factor of 2."""
+    return rates[rates["calibrated"] & (rates["verdict"] != "within")].to_dict("records")
 
 
 def depth_rows(depths: pd.DataFrame) -> list[dict[str, Any]]:
@@ -180,7 +187,8 @@ def key_figures(
     rates = dict(zip(both["background"], both["rate"], strict=True))
     return [
         ("events injected", f"{len(injections):,}", ""),
-        ("found, worst background", number(100 * float(required["known"].min()), 3), "%"),
+        ("found, worst, known", number(100 * float(required["known"].min()), 3), "%"),
+        ("found, worst, inferred", number(100 * float(required["part"].min()), 3), "%"),
         ("light curves without events", f"{len(nulls):,}", ""),
         ("of them a year of days", f"{int(both['years'].sum()):,}", "source-years"),
         ("false alarms, calibrated on", number(rates.get("all processes calibrated on"), 2), "/yr"),

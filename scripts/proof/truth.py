@@ -141,6 +141,7 @@ def backgrounds_of(cadence_name: str) -> list[Background]:
     few += [(name, 0.02, 30.0) for name in ("flicker", "jumps")]
     return [Background("white"), *(Background(*one) for one in few)]
 
+
 LENSES = {
     "weak": Lens(1.5, 0.5),
     "sharp": Lens(5.0, 0.3),
