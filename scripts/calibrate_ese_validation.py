@@ -13,8 +13,8 @@ import pandas as pd
 from contimg.script import run
 from contimg.tables import write_table
 from proof.schemas import CALIBRATION
-from proof.truth import Setting, backgrounds_of, sizes_from
-from proof.work import calibrate, null_settings
+from proof.truth import Setting, sizes_from
+from proof.work import calibrate, known_backgrounds, null_settings
 
 
 def main(
@@ -34,7 +34,7 @@ def main(
     # Where only depths are found, and no rates judged, a third as many are enough.
     fewer = replace(wanted, n_calibration=max(100, wanted.n_calibration // 3))
     for setting in dict.fromkeys([*judged, *daily]):
-        known = backgrounds_of(setting.cadence) if setting in judged else []
+        known = known_backgrounds(setting) if setting in judged else []
         some = wanted if known else fewer
         found.append(calibrate(setting, known, some, search or {}, threads))
     table = pd.concat(found, ignore_index=True)

@@ -17,6 +17,7 @@ from proof.truth import (
     CALIBRATED,
     LARGEST_MODULATION,
     LENSES,
+    REQUIRED,
     Background,
     Setting,
     Sizes,
@@ -204,6 +205,11 @@ def null_settings(sizes: Sizes) -> list[Setting]:
     if "demo" in sizes.n_nulls:
         found += [Setting("demo", 0.03), Setting("demo", 0.01, 0.4)]
     return found
+
+
+def known_backgrounds(setting: Setting) -> Sequence[Background]:
+    """Return the backgrounds of which the library's own rate is measured, if it has them."""
+    return REQUIRED if setting.cadence == "daily" else backgrounds_of(setting.cadence)
 
 
 def null_draws(setting: Setting, sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
