@@ -111,6 +111,7 @@ rule compare_ese_scores:
 
 rule report_ese_validation:
     input:
+        calibration="validation/ese/calibration.parquet",
         nulls="validation/ese/nulls.parquet",
         injections="validation/ese/injections.parquet",
         roc="validation/ese/roc.parquet",

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 # Before NumPy loads: the processes are the parallel part, and one thread each repeats to the bit.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import logging
 

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 def main(
     *,
+    calibration: Path,
     nulls: Path,
     injections: Path,
     roc: Path,
@@ -24,12 +25,13 @@ def main(
 ) -> None:
     """Write the page from its tables.
 
-    nulls, injections, roc: tables of simulate_ese_nulls, inject_ese_events, compare_ese_scores
+    calibration, nulls, injections, roc: tables of calibrate_ese_validation, simulate_ese_nulls,
+        inject_ese_events, compare_ese_scores
     page: output, one self-contained HTML file
     chain: files of verdicts that tests/validation/ese.py wrote, if there are any
     benchmarks: of the rules before, for the time they took
     """
-    paths = {"nulls": nulls, "injections": injections, "roc": roc}
+    paths = {"calibration": calibration, "nulls": nulls, "injections": injections, "roc": roc}
     read = {name: read_table(path) for name, path in paths.items()}
     tables = {name: table for name, (table, _) in read.items()}
     filled = content(**tables, chain=read_chain(chain or []), times=seconds_of(benchmarks or []))

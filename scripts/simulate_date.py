@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 # Before NumPy loads: the workers are the parallel part, and one thread each repeats to the bit.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from contimg.script import run
 from simulator.campaign import simulate

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 # Before NumPy loads: the processes are the parallel part, and one thread each repeats to the bit.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import pandas as pd
 
@@ -38,16 +38,17 @@ def main(
     threads: processes
     """
     wanted = sizes_from(sizes or {})
-    rows = shared(search_draws, pieces_of(null_draws(wanted, search or {})), threads)
     known, _ = read_table(calibration)
+    columns = [column.name for column in NULLS]
     judged = []
     for setting in null_settings(wanted):
+        draws = null_draws(setting, wanted, search or {})
+        rows = shared(search_draws, pieces_of(draws), threads)
         judge = Judge(setting, known, wanted.n_class)
         for background in backgrounds_of(setting.cadence):
-            here = (rows["setting"] == setting.name) & (rows["background"] == background.words)
-            found = judge.judged(rows[here], background)
-            judged.append(found.assign(calibrated=background.calibrated))
-    table = pd.concat(judged, ignore_index=True)[[column.name for column in NULLS]]
+            found = judge.judged(rows[rows["background"] == background.words], background)
+            judged.append(found.assign(calibrated=background.calibrated)[columns])
+    table = pd.concat(judged, ignore_index=True)
     write_table(output, table, NULLS, {"options": {"sizes": sizes, "search": search}})
 
 

@@ -52,7 +52,7 @@ def rates_figure(rates: pd.DataFrame) -> bytes:
         plain_numbers(panel.xaxis)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()
-    panels[1].legend(loc="lower right", title="background")
+    panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="background")
     return encoded(figure)
 
 
@@ -129,7 +129,7 @@ def required_figure(required: pd.DataFrame) -> bytes:
         xerr=(part - 100 * required["low"], 100 * required["high"] - part),
         fmt="o", ms=4, mew=0, elinewidth=0.8, color=BLUE, label="inferred",
     )  # fmt: skip
-    axes.legend(loc="lower left", title="background")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="background")
     axes.set_yticks(range(len(required)), required["background"])
     axes.invert_yaxis()
     axes.set(xlabel="events found (%)", xlim=(min(80.0, float(part.min()) - 5), 100.5))

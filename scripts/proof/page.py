@@ -21,6 +21,7 @@ from simulator.lenses import depth_and_width
 
 
 def content(
+    calibration: pd.DataFrame,
     nulls: pd.DataFrame,
     injections: pd.DataFrame,
     roc: pd.DataFrame,
@@ -31,13 +32,14 @@ def content(
 
     Parameters
     ----------
-    nulls, injections, roc : the tables of the schemas in `proof.schemas`.
+    calibration, nulls, injections, roc : the tables of the schemas in `proof.schemas`.
     chain : verdicts of tests/validation/ese.py, by name.
     times : seconds that each rule took.
     """
     rates = rate_table(nulls)
     years = yearly(nulls)
-    required = required_table(injections[injections["part"] == "required"], nulls)
+    events = injections[injections["part"] == "required"]
+    required = required_table(events, nulls, calibration)
     depths = depth_table(injections[injections["part"] == "depth"])
     depths["error"] = [error_of(setting) for setting in depths["setting"]]
     at_thresholds = comparison(roc)
@@ -52,6 +54,7 @@ def content(
         ),
         "years": years.to_dict("records"),
         "rates": summary_of_rates(rates),
+        "beyond": beyond(rates),
         "rate_plots": [
             Plot(
                 setting,
@@ -98,25 +101,28 @@ def error_of(setting: str) -> float:
     return float(setting.split(", ")[1].removesuffix(" %")) / 100
 
 
-def required_table(events: pd.DataFrame, nulls: pd.DataFrame) -> pd.DataFrame:
+def required_table(
+    events: pd.DataFrame, nulls: pd.DataFrame, calibration: pd.DataFrame
+) -> pd.DataFrame:
     """Return the part of the required events found before each background, with 95 % limits.
 
     `known` is the part whose statistic is above what the light curves of the same background
-    without events reach with probability 1e-3; `part`, with low and high, judges them as real
-    sources. `false_alarms` of the latter are among `years` light curves without events.
+    without events (the simulator's; where it has none, the search's own) reach with probability
+    1e-3; `part`, with low and high, judges them as real sources. `false_alarms` of the latter are
+    among `years` light curves without events.
     """
     daily = nulls[nulls["setting"] == "daily, 1 %"]
+    own = calibration[calibration["setting"] == "daily, 1 %"]
     rows = []
     for background, found in events.groupby("background", sort=False):
         n, k = len(found), int(found["is_found"].sum())
         low = stats.beta.ppf(0.025, k, n - k + 1) if k else 0.0
         high = stats.beta.isf(0.025, k + 1, n - k) if k < n else 1.0
         same = daily[daily["background"] == background]
-        known = np.nan
-        if len(same):
-            tail = fit_tail(same["ese_llr"].to_numpy())
-            reached = tail.probability(found["ese_llr"].to_numpy()) <= MAX_FALSE_ALARM
-            known = float((reached & is_near(found)).mean())
+        without = same if len(same) else own[own["known"] == background]
+        tail = fit_tail(without["ese_llr"].to_numpy())
+        reached = tail.probability(found["ese_llr"].to_numpy()) <= MAX_FALSE_ALARM
+        known = float((reached & is_near(found)).mean())
         alarms = int((same["p_inferred"] <= MAX_FALSE_ALARM).sum())
         rows.append((background, n, known, k / n, float(low), float(high), alarms, len(same)))
     columns = ["background", "n", "known", "part", "low", "high", "false_alarms", "years"]
@@ -135,6 +141,7 @@ def summary_of_rates(rates: pd.DataFrame) -> list[dict[str, Any]]:
                 "how": how,
                 "level": level,
                 "n_classes": len(found),
+                "expected": level * float(found["n"].min()),
                 **{name: int(counts.get(name, 0)) for name in ("within", "open", "outside")},
                 "together": float(found["count"].sum() / (level * found["n"].sum())),
                 "least": float(found["ratio"].min()),
@@ -142,6 +149,11 @@ def summary_of_rates(rates: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def beyond(rates: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the calibrated classes whose rate is not within a factor of 2."""
+    return rates[rates["calibrated"] & (rates["verdict"] != "within")].to_dict("records")
 
 
 def depth_rows(depths: pd.DataFrame) -> list[dict[str, Any]]:
@@ -180,7 +192,8 @@ def key_figures(
     rates = dict(zip(both["background"], both["rate"], strict=True))
     return [
         ("events injected", f"{len(injections):,}", ""),
-        ("found, worst background", number(100 * float(required["known"].min()), 3), "%"),
+        ("found, worst, known", number(100 * float(required["known"].min()), 3), "%"),
+        ("found, worst, inferred", number(100 * float(required["part"].min()), 3), "%"),
         ("light curves without events", f"{len(nulls):,}", ""),
         ("of them a year of days", f"{int(both['years'].sum()):,}", "source-years"),
         ("false alarms, calibrated on", number(rates.get("all processes calibrated on"), 2), "/yr"),

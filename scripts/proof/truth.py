@@ -14,7 +14,7 @@ from simulator.lenses import Lens
 Floats = NDArray[np.float64]
 
 # The library's names of the simulator's processes on which it is calibrated.
-CALIBRATED = {"white": "white", "drw": "drw", "matern": "smooth"}
+CALIBRATED = {"white": "white", "drw": "drw", "matern52": "smooth"}
 MAX_FALSE_ALARM = 1e-3
 LARGEST_MODULATION = 0.05  # of the fits to the sources of a group
 
@@ -27,8 +27,9 @@ class Sizes:
     ----------
     seed : of all of them.
     n_calibration, n_class : n_nulls and n_class of the library.
-    n_nulls : light curves without events a background, by cadence.
-    n_deep : of the backgrounds whose rate at 1e-3 is judged on daily epochs.
+    n_nulls : light curves without events of each background that the library is calibrated on,
+        by cadence.
+    n_others : of each other background, at most as many.
     n_required, n_depth, n_roc : events a background; a point of the depth curves; and light
         curves with and without events that the scores are compared on.
     errors : total errors a transit whose depths are found, as fractions.
@@ -39,7 +40,7 @@ class Sizes:
     n_calibration: int = 3000
     n_class: int = 400
     n_nulls: Mapping[str, int] = field(default_factory=dict)
-    n_deep: int = 0
+    n_others: int = 0
     n_required: int = 300
     n_depth: int = 50
     n_roc: int = 1000
@@ -102,22 +103,10 @@ class Background:
         return text + (f", {100 * self.outliers:g} % outliers" if self.outliers else "")
 
 
-def backgrounds_of(cadence_name: str) -> list[Background]:
-    """Return the backgrounds without events that a cadence meets."""
-    if cadence_name == "daily":
-        walks = [
-            Background("drw", m, t) for m in (0.005, 0.01, 0.02) for t in (10.0, 30.0, 100.0, 300.0)
-        ]
-        smooths = [Background("matern", 0.02, t) for t in (5.0, 15.0, 50.0)]
-        return [Background("white"), *walks, *smooths, *OTHERS]
-    few = [("drw", 0.005, 30.0), ("drw", 0.01, 30.0), ("drw", 0.02, 10.0), ("drw", 0.02, 100.0)]
-    few += [("matern", 0.01, 15.0), ("matern", 0.02, 15.0), ("matern", 0.02, 50.0)]
-    others = [("smooth", 0.02, 15.0), ("flicker", 0.02, 30.0), ("jumps", 0.02, 30.0)]
-    return [Background("white"), *(Background(*one) for one in [*few, *others])]
-
-
+SMOOTH_DAYS = (5.0, 15.0, 50.0)
 OTHERS = (
-    *(Background("smooth", 0.02, t) for t in (5.0, 15.0, 50.0)),
+    *(Background("smooth", 0.02, t) for t in SMOOTH_DAYS),
+    *(Background("matern32", 0.02, t) for t in SMOOTH_DAYS),
     Background("flicker", 0.02, 30.0),
     Background("broken", 0.02, 15.0),
     Background("annual", 0.02, 15.0),
@@ -128,21 +117,36 @@ OTHERS = (
     Background("white", outliers=0.01),
     Background("drw", 0.01, 30.0, outliers=0.01),
 )
-# Judged at 1e-3 with more light curves.
-DEEP = (
-    Background("white"),
-    Background("drw", 0.01, 30.0),
-    Background("drw", 0.02, 100.0),
-    Background("matern", 0.02, 15.0),
-)
 # What the specification names: modulation up to 2 %, 10-300 days, smooth 5-50 days.
 REQUIRED = (
     Background("white"),
     *(Background("drw", m, t) for m in (0.01, 0.02) for t in (10.0, 30.0, 100.0, 300.0)),
-    *(Background("smooth", 0.02, t) for t in (5.0, 15.0, 50.0)),
-    *(Background("matern", 0.02, t) for t in (5.0, 15.0, 50.0)),
+    *(
+        Background(process, 0.02, t)
+        for process in ("smooth", "matern52", "matern32")
+        for t in SMOOTH_DAYS
+    ),
+)
+# Of these, the classes whose rate is judged on daily epochs, which take longest to search.
+DEEP = (
+    Background("white"),
+    Background("drw", 0.01, 30.0),
+    *(Background("drw", 0.02, t) for t in (10.0, 100.0, 300.0)),
+    *(Background("matern52", 0.02, t) for t in SMOOTH_DAYS),
 )
 DEPTH_BACKGROUND = Background("drw", 0.01, 30.0)
+
+
+def backgrounds_of(cadence_name: str) -> list[Background]:
+    """Return the backgrounds without events that a cadence meets."""
+    if cadence_name == "daily":
+        return [*DEEP, *OTHERS]
+    few = [("drw", 0.005, 30.0), ("drw", 0.01, 30.0), ("drw", 0.02, 10.0), ("drw", 0.02, 100.0)]
+    few += [("matern52", 0.01, 15.0), ("matern52", 0.02, 15.0), ("matern52", 0.02, 50.0)]
+    few += [(name, 0.02, 15.0) for name in ("smooth", "matern32")]
+    few += [(name, 0.02, 30.0) for name in ("flicker", "jumps")]
+    return [Background("white"), *(Background(*one) for one in few)]
+
 
 LENSES = {
     "weak": Lens(1.5, 0.5),

@@ -15,9 +15,9 @@ from contimg.ese_search import search_batch
 from contimg.false_alarm import Nulls, Tail, common_bend, fit_tail
 from proof.truth import (
     CALIBRATED,
-    DEEP,
     LARGEST_MODULATION,
     LENSES,
+    REQUIRED,
     Background,
     Setting,
     Sizes,
@@ -183,16 +183,17 @@ def search_draws(draws: Sequence[Draw]) -> pd.DataFrame:
 
 
 def truths(draws: Sequence[Draw]) -> dict[str, Any]:
-    """Return what is true of each light curve of draws, by column."""
-    n = [draw.n for draw in draws]
-    return {
-        "setting": np.repeat([draw.setting.name for draw in draws], n),
-        "background": np.repeat([draw.background.words for draw in draws], n),
-        "part": np.repeat([draw.purpose for draw in draws], n),
-        "lens": np.repeat([draw.lens for draw in draws], n),
-        "depth": np.repeat([draw.depth for draw in draws], n),
-        "fwhm_days": np.repeat([draw.fwhm_days for draw in draws], n),
+    """Return what is true of each light curve of draws, by column; words are stored once a draw."""
+    true = {
+        "setting": [draw.setting.name for draw in draws],
+        "background": [draw.background.words for draw in draws],
+        "part": [draw.purpose for draw in draws],
+        "lens": [draw.lens for draw in draws],
+        "depth": [draw.depth for draw in draws],
+        "fwhm_days": [draw.fwhm_days for draw in draws],
     }
+    n = [draw.n for draw in draws]
+    return {name: np.repeat(pd.Series(one).to_numpy(), n) for name, one in true.items()}
 
 
 def pieces_of(draws: Sequence[Draw]) -> list[list[Draw]]:
@@ -214,22 +215,20 @@ def null_settings(sizes: Sizes) -> list[Setting]:
     return found
 
 
-def known_backgrounds(setting: Setting) -> list[Background]:
-    """Return the backgrounds of which the library's own rate is measured; on daily epochs few."""
-    many = backgrounds_of(setting.cadence)
-    return [one for one in many if setting.cadence != "daily" or one in DEEP]
+def known_backgrounds(setting: Setting) -> Sequence[Background]:
+    """Return the backgrounds of which the library's own rate is measured, if it has them."""
+    return REQUIRED if setting.cadence == "daily" else backgrounds_of(setting.cadence)
 
 
-def null_draws(sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
-    """Return all light curves without events."""
+def null_draws(setting: Setting, sizes: Sizes, search: Mapping[str, Any]) -> list[Draw]:
+    """Return the light curves of a setting without events."""
     draws = []
-    for setting in null_settings(sizes):
-        for background in backgrounds_of(setting.cadence):
-            n = sizes.n_nulls[setting.cadence]
-            if setting.cadence == "daily" and background in DEEP:
-                n = max(n, sizes.n_deep)
-            most = max(1, _PIECE // len(setting.mjd))
-            for part, first in enumerate(range(0, n, most)):
-                size = min(most, n - first)
-                draws.append(Draw(setting, background, size, part, sizes.seed, search=search))
+    for background in backgrounds_of(setting.cadence):
+        n = sizes.n_nulls[setting.cadence]
+        if not background.calibrated:
+            n = min(n, sizes.n_others)
+        most = max(1, _PIECE // len(setting.mjd))
+        for part, first in enumerate(range(0, n, most)):
+            size = min(most, n - first)
+            draws.append(Draw(setting, background, size, part, sizes.seed, search=search))
     return draws

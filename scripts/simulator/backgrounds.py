@@ -16,6 +16,8 @@ Random = np.random.Generator
 
 SIDEREAL_DAY = 0.99726957
 GRID_DAYS = 0.25
+# Light curves that are drawn at once, to spare memory.
+_AT_ONCE = 500
 
 
 def constant(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats:
@@ -56,13 +58,18 @@ def by_spectrum(mjd: Floats, n: int, random: Random, power: Callable[[Any], Any]
     span = mjd[-1] - mjd[0] + 1
     size = int(2 ** np.ceil(np.log2(max(4 * span, 1500.0) / GRID_DAYS)))
     frequency = np.fft.rfftfreq(size, GRID_DAYS)
-    spectrum = np.zeros(len(frequency))
-    spectrum[1:] = power(frequency[1:])
+    spectrum = power(frequency)
+    # The mean over the whole length has no wave beside it.
+    spectrum[0] /= 2
     amplitude = np.sqrt(spectrum / spectrum.sum()) * size / 2
-    waves = random.standard_normal((2, n, len(frequency)))
-    values = np.fft.irfft(amplitude * (waves[0] + 1j * waves[1]), size, axis=1)
+    amplitude[0] *= 2
     times: Floats = mjd[0] + np.arange(size) * GRID_DAYS
-    return sampled(values, times, mjd)
+    values = np.empty((n, len(mjd)))
+    for first in range(0, n, _AT_ONCE):
+        part = values[first : first + _AT_ONCE]
+        waves = random.standard_normal((len(part), 2 * len(frequency))).view(complex)
+        part[:] = sampled(np.fft.irfft(amplitude * waves, size, axis=1), times, mjd)
+    return values
 
 
 def flicker(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats:
@@ -78,7 +85,13 @@ def broken(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats
     return by_spectrum(mjd, n, random, lambda f: 1 / np.maximum(f, lowest) / (1 + (f / knee) ** 2))
 
 
-def matern(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats:
+def matern52(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats:
+    """Matern process of smoothness 5/2: (1 + x + x^2/3) exp(-x), x = sqrt(5) |dt| / timescale."""
+    knee = np.sqrt(5) / (2 * np.pi * timescale_days)
+    return by_spectrum(mjd, n, random, lambda f: (1 + (f / knee) ** 2) ** -3.0)
+
+
+def matern32(mjd: Floats, n: int, random: Random, timescale_days: float) -> Floats:
     """Matern process of smoothness 3/2: (1 + x) exp(-x), x = sqrt(3) |dt| / timescale."""
     knee = np.sqrt(3) / (2 * np.pi * timescale_days)
     return by_spectrum(mjd, n, random, lambda f: (1 + (f / knee) ** 2) ** -2.0)
@@ -136,7 +149,8 @@ PROCESSES: dict[str, Callable[[Floats, int, Random, float], Floats]] = {
     "smooth": smooth,
     "flicker": flicker,
     "broken": broken,
-    "matern": matern,
+    "matern52": matern52,
+    "matern32": matern32,
     "annual": annual,
     "jumps": jumps,
     "flares": flares,

@@ -6,10 +6,32 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contimg.backgrounds import correlation
 from proof.injections import depth_found
-from proof.page import read_chain
+from proof.page import beyond, read_chain, required_table
 from proof.rates import poisson_limits, rate_table, upper_limit, verdict
 from proof.scores import largest_deviation, roc_curves
+from proof.truth import CALIBRATED, Setting, Sizes, backgrounds_of
+from proof.work import null_draws
+from simulator.backgrounds import PROCESSES, cadence
+
+
+@pytest.mark.parametrize("process", sorted(set(CALIBRATED) - {"white"}))
+def test_a_process_calibrated_on_is_one_that_the_search_simulates(process):
+    mjd = cadence("daily")
+    values = PROCESSES[process](mjd, 3000, np.random.default_rng(4), 20.0)
+    for lag in (1, 5, 20, 40):
+        found = (values[:, :-lag] * values[:, lag:]).mean() / (values**2).mean()
+        wanted = correlation(CALIBRATED[process], 20.0, mjd[lag] - mjd[0])
+        assert found == pytest.approx(wanted, abs=0.02)
+
+
+def test_each_class_that_is_judged_has_as_many_light_curves_as_asked_for():
+    sizes = Sizes(n_nulls={"daily": 3000}, n_others=200)
+    drawn = dict.fromkeys(backgrounds_of("daily"), 0)
+    for draw in null_draws(Setting("daily", 0.01), sizes, {}):
+        drawn[draw.background] += draw.n
+    assert all(n == (3000 if one.calibrated else 200) for one, n in drawn.items())
 
 
 def test_poisson_limits_are_the_tabulated_ones():
@@ -37,6 +59,41 @@ def test_rates_are_counted_by_class_and_by_what_is_known():
     assert table["how"].tolist() == ["inferred", "inferred"]
     assert table["count"].tolist() == [10, 1]
     assert table["ratio"].tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_the_classes_beyond_a_factor_of_two_are_those_the_search_is_calibrated_on():
+    p = np.linspace(0, 1, 20_000)
+    classes = {"right": (p, True), "often": (p / 3, True), "another process": (p / 3, False)}
+    nulls = pd.concat(
+        pd.DataFrame(
+            {
+                "setting": "demo, 1 %", "background": name, "calibrated": calibrated,
+                "p_inferred": values, "p_known": np.nan,
+            }
+        )
+        for name, (values, calibrated) in classes.items()
+    )  # fmt: skip
+    found = beyond(rate_table(nulls))
+    assert [(one["background"], one["level"], one["verdict"]) for one in found] == [
+        ("often", 1e-2, "outside"), ("often", 1e-3, "outside"),
+    ]  # fmt: skip
+
+
+def test_events_are_judged_by_nulls_of_the_same_background_wherever_these_come_from():
+    llr = np.random.default_rng(2).exponential(1.0, 5000)
+    classes = {"setting": "daily, 1 %", "ese_llr": llr}
+    nulls = pd.DataFrame(classes | {"background": "simulated", "p_inferred": 1.0})
+    calibration = pd.DataFrame(classes | {"known": "own"})
+    # A thousandth of such nulls reach 6.9.
+    events = pd.DataFrame({"ese_llr": [5.0, 9.0] * 4, "is_found": [False, True] * 4})
+    events = events.assign(centre_mjd=0.0, found_centre_mjd=1.0, fwhm_days=60.0)
+    both = pd.concat([events.assign(background=name) for name in ("simulated", "own")])
+    table = required_table(both, nulls, calibration)
+    assert sorted(table["background"]) == ["own", "simulated"]
+    assert table["known"].tolist() == table["part"].tolist() == [0.5, 0.5]
+    assert dict(zip(table["background"], table["years"], strict=True)) == {
+        "own": 0, "simulated": 5000,
+    }  # fmt: skip
 
 
 def test_the_depth_of_nine_in_ten_lies_between_the_last_miss_and_the_next():

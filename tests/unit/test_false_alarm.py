@@ -20,7 +20,7 @@ from simulator.lenses import Lens, event_factor
 OPTIONS = {
     "n_nulls": 1000, "n_class": 150, "null_drw_days": [3, 10, 30, 100], "null_smooth_days": [5, 15],
 }  # fmt: skip
-CLASSES = [("white", 0.0, 1.0), ("drw", 0.02, 30.0), ("matern", 0.02, 15.0)]
+CLASSES = [("white", 0.0, 1.0), ("drw", 0.02, 30.0), ("matern52", 0.02, 15.0)]
 EACH = 2000
 
 

@@ -38,5 +38,6 @@ def test_the_page_shows_events_nulls_and_the_real_chain(tmp_path):
     page = (folder / "index.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert data["chain"]["ESE, seed 111"]["is_first"]
-    assert {row["background"] for row in data["required"]} >= {"drw 2 % 300 d", "smooth 2 % 50 d"}
+    names = {"drw 2 % 300 d", "smooth 2 % 50 d", "matern52 2 % 5 d"}
+    assert {row["background"] for row in data["required"]} >= names
     assert "://" not in page
