@@ -171,22 +171,23 @@ class Nulls:
         self.error = group.error
         self.n_class = n_class
         self.statistics = found["ese_llr"].to_numpy(dtype=float)
-        self.places = coordinates(found, group.error)
-        alike = list(_alike(self.places))
+        places = coordinates(found, group.error)
+        self.axes = np.ascontiguousarray(places.T)  # in this order distances are quick
+        alike = list(_alike(places))
         self.above = np.empty(len(found))  # s / q - 1 of each null, q of its class of the others
         for place, rows in alike:
             near = self.near(place, n_class + 1)
             for row in rows:
                 start = _start(self.statistics[near[near != row]])
                 self.above[row] = self.statistics[row] / start - 1
-        excess, white = np.empty(len(found)), is_white(self.places)
+        excess, white = np.empty(len(found)), is_white(places)
         for place, rows in alike:
             excess[rows] = self.above[rows] / self._relative_scale(place)
         self.bends = {kind: common_bend(excess[white == kind]) for kind in (True, False)}
 
     def near(self, place: Floats, count: int) -> Integers:
         """Return which nulls are the nearest `count`, and those that are as near as the last."""
-        distance = np.sum((self.places.T - place[:, None]) ** 2, axis=0)
+        distance = np.sum((self.axes - place[:, None]) ** 2, axis=0)
         nth = min(count, len(distance)) - 1
         return np.flatnonzero(distance <= np.partition(distance, nth)[nth] + 1e-9)
 
