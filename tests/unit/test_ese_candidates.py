@@ -313,7 +313,7 @@ def test_a_table_of_another_telescope_goes_through_all_programs(folder):
         **given, ese_search=made["ese_search"], output=made["ese_false_alarms"]
     )
     made["variability"] = folder / "v.parquet"
-    measure_variability.main(**given, output=made["variability"])
+    measure_variability.main(lightcurves=folder / "t.csv", output=made["variability"])
     find_ese_candidates.main(**given, **made, output=folder / "c.parquet")
     find_ese_candidates.main(**given, output=folder / "alone.parquet")
     found, _ = read_table(folder / "c.parquet")
