@@ -104,7 +104,7 @@ class NullTask:
         The fitted limits of modulation and jitter only scale what is drawn: where their last
         digits differ, so do those of the nulls, and no more.
         """
-        said = f"{self.group.words}, {self.kernel}, {self.timescale_days}"
+        said = f"{self.group.words}, {self.kernel}, {float(self.timescale_days)}"
         return zlib.crc32(said.encode())
 
 
