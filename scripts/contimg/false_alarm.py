@@ -20,6 +20,7 @@ median), hold no dips of lenses, but all else that the archive has. The same sea
 (1 + number of flipped sources with as large a statistic) / (1 + number of flipped sources).
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +41,8 @@ from contimg.ese_nulls import (
 )
 from contimg.ese_search import search
 from contimg.tables import options_from
+
+logger = logging.getLogger(__name__)
 
 TAIL = 0.1
 _KNOTS = np.array([1.0, 0.5, 0.25, 0.1, 0.05, 0.025])
@@ -257,6 +260,10 @@ def false_alarms(
     for one, group in enumerate(groups):
         rows = np.flatnonzero(number == one)
         tasks = tasks_of(group, settings, search_options)
+        logger.info(
+            "group %d of %d, %d sources of %s: %d light curves without events",
+            one + 1, len(groups), len(rows), group.words, sum(task.n for task in tasks),
+        )  # fmt: skip
         nulls = Nulls(group, pd.concat(simulate(tasks, processes)), settings.n_class)
         fits = found.iloc[rows]
         probabilities = nulls.probabilities(fits, error[rows])
