@@ -102,13 +102,11 @@ class Source:
         Raises
         ------
         InputError
-            When there is none; the message names those nearest.
-        ValueError
-            When it is no position.
+            When there is none; the message names those nearest. Or when it is no position.
         """
         require_above_0("radius_arcsec", radius_arcsec)
         if not (np.isfinite(ra_deg) and abs(dec_deg) <= 90):
-            raise ValueError(
+            raise InputError(
                 f"RA {ra_deg}, dec {dec_deg} deg is no position; ICRS degrees expected"
             )
         require_products(Path(directory))
