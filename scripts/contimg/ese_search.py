@@ -37,6 +37,7 @@ _MANY = 20
 _SIDE_BY_SIDE = 64
 # Statistics are rounded to this, coarser than what the number of threads changes in them.
 _DECIMALS = 6
+_OUTLIER_ERRORS = 4.0
 
 
 @dataclass(frozen=True)
@@ -309,12 +310,19 @@ def typical_errors(error: Floats) -> Floats:
     return typical
 
 
-def reduced_chi2(flux: Floats, error: Floats) -> Floats:
-    """Return the (S,) reduced chi-squared of constant fluxes; error infinite: no epoch."""
+def reduced_chi2(flux: Floats, error: Floats, n_outliers: Integers) -> Floats:
+    """Return the (S,) reduced chi-squared of a constant.
+
+    Parameters
+    ----------
+    flux, error : (S, N), outliers replaced, error infinite where there is no epoch.
+    n_outliers : (S,); each counts as 4 errors, about what it costs in the fit: an event could
+        explain it.
+    """
     weight = error**-2.0
     mean = (weight * flux).sum(axis=1) / weight.sum(axis=1)
-    n_epochs = np.isfinite(error).sum(axis=1)
-    return (weight * (flux - mean[:, None]) ** 2).sum(axis=1) / (n_epochs - 1)
+    chi2 = (weight * (flux - mean[:, None]) ** 2).sum(axis=1) + _OUTLIER_ERRORS**2 * n_outliers
+    return chi2 / (np.isfinite(error).sum(axis=1) - 1)
 
 
 def least_squares(flux: Floats, error: Floats, dips: Floats) -> tuple[Floats, Floats]:
@@ -395,7 +403,7 @@ def _table_of(
         **_background_of(curves.grid, event, ""),
         "null_baseline_jy": curves.replaced(every, null.flux).baselines(null.point),
         **_background_of(curves.grid, null, "null_"),
-        "null_chi2_nu": reduced_chi2(null.flux, curves.error),
+        "null_chi2_nu": reduced_chi2(null.flux, curves.error, null.n_outliers),
     }
     return pd.DataFrame(columns)
 

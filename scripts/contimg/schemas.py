@@ -192,7 +192,9 @@ ESE_SEARCH: Schema = (
     *_LENS,
     *_background("", "fit with the event"),
     *_background("null_", "fit without an event"),
-    Column("null_chi2_nu", "float64", "", "reduced chi-squared of a constant, without outliers"),
+    Column(
+        "null_chi2_nu", "float64", "", "chi-squared of a constant over N-1, outliers as 4 errors"
+    ),
     FREQ,
 )
 

@@ -13,7 +13,9 @@ FITTED = (
     Column("null_modulation", "float64", "", "rms of it, a fraction of the baseline"),
     Column("null_timescale_days", "float64", "d", "timescale of it"),
     Column("null_jitter", "float64", "", "excess white noise of it, a fraction of the baseline"),
-    Column("null_chi2_nu", "float64", "", "reduced chi-squared of a constant, without outliers"),
+    Column(
+        "null_chi2_nu", "float64", "", "chi-squared of a constant over N-1, outliers as 4 errors"
+    ),
 )
 
 CALIBRATION: Schema = (

@@ -67,6 +67,17 @@ def test_sources_that_scatter_more_have_no_more_false_alarms_than_calm_ones():
         assert 0.05 < (p[quarter] <= 0.1).mean() < 0.17
 
 
+def test_an_epoch_that_is_far_off_makes_no_event_likelier_than_simulation_says():
+    """Without it the rest of such a source is calm, and calm sources have small statistics."""
+    mjd = cadence("demo")
+    flux, error = light_curves(mjd, EACH, np.random.default_rng(9), error=0.01)
+    flux[:, 0] -= 0.045
+    found = search_batch(mjd, flux, error)
+    far = (found["null_outliers"] > 0).to_numpy()
+    p = nulls_of("demo").probabilities(found)["ese_false_alarm"].to_numpy()
+    assert far.sum() > 100 and (p[far] <= 1e-2).mean() < 0.03
+
+
 @pytest.fixture(scope="module")
 def small_archive():
     """Forty quiet sources of 8 and 12 epochs; the first has an event; the last, 5 epochs."""
