@@ -135,8 +135,9 @@ def coordinates(fits: pd.DataFrame, error: Floats | float) -> Floats:
     """Place fits without an event so that like ones are near: (Nrows, 5).
 
     Modulation and jitter count in powers of two from a quarter of the errors on; timescale and
-    kernel count as far as the modulation exceeds that; the scatter counts in powers of two of the
-    errors, from half of them on, in steps of 7 %.
+    kernel count as far as the modulation exceeds that, and the scatter (in powers of two of the
+    errors, from half of them on, in steps of 7 %) as far as it does not: a modulation that is
+    fitted tells the same.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def coordinates(fits: pd.DataFrame, error: Floats | float) -> Floats:
         np.log2(np.hypot(jitter, error / 2) / error),
         0.5 * counts * octaves,
         counts * smooth,
-        np.round(np.log2(np.maximum(scatter, 0.5)), 1),
+        np.round((1 - counts) * np.round(np.log2(np.maximum(scatter, 0.5)), 1), 1),
     ]
     return np.round(np.stack(columns, axis=1), 2)
 
