@@ -26,7 +26,7 @@ $(STAMP): envs/requirements.txt
 programs:
 	@tools/need_programs wsclean aoflagger
 
-demo: setup  ## the main job on a small simulated observation, about ten minutes
+demo: setup  ## the main job on a small simulated observation, about a quarter of an hour
 	@tools/demo
 
 real: setup  ## the VLA observation of NGC 5921 through the same rules
