@@ -20,15 +20,18 @@ def light_curve(rng, n_epochs, span, depth=0.0):
     return days, flux, error
 
 
-def one_by_one(days, flux, error, min_fwhm, max_fwhm):
-    """Every dip of the grid fitted by itself, at the exact times: the largest gain."""
+def one_by_one(days, flux, error, min_fwhm, max_fwhm, slack):
+    """Every dip of the grid fitted by itself, at the exact times: the largest gain.
+
+    Epochs this part of a width beyond the edges of dip and wings count as within (-: do not).
+    """
     weight = error**-2.0
     best = 0.0
     n_widths = max(2, int(np.ceil(np.log(max_fwhm / min_fwhm) / np.log(1.25))) + 1)
     for width in np.geomspace(min_fwhm, max_fwhm, n_widths):
         for centre in np.arange(0, days[-1] + width / 12, width / 6):
             x = (days - centre) / width
-            if (np.abs(x) <= 0.5).sum() < 2 or (np.abs(x) > 0.75).sum() < 3:
+            if (np.abs(x) <= 0.5 + slack).sum() < 2 or (np.abs(x) > 0.75 - slack).sum() < 3:
                 continue
             for shape in SHAPES:
                 design = np.stack([np.ones(len(x)), -shape(x)], axis=1) / error[:, None]
@@ -47,9 +50,9 @@ def test_the_gain_is_that_of_fitting_each_dip_by_itself(seed, n_epochs, span, de
     weight = error**-2.0
     mean = np.average(flux, weights=weight)
     dips = best_dips(days[None], weight[None], (flux - mean)[None], np.array([mean]), 14.0, 100.0)
-    expected = one_by_one(days, flux, error, 14.0, 100.0)
-    # times to W/60 in the search; steep walls next to an epoch make the difference
-    assert dips.gain[0] == pytest.approx(expected, rel=0.15, abs=1.5)
+    # Times to W/60 in the search: an epoch at an edge may count or not, one at a steep wall differ.
+    least, most = (one_by_one(days, flux, error, 14.0, 100.0, slack) for slack in (-1 / 60, 1 / 60))
+    assert 0.85 * least - 1.5 <= dips.gain[0] <= 1.15 * most + 1.5
 
 
 def test_the_curve_of_templates_has_its_length():
