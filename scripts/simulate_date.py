@@ -1,11 +1,7 @@
 """Simulate the raw observations of one date, with their truth beside them."""
 
-import os
 from pathlib import Path
 from typing import Any
-
-# Before NumPy loads: the workers are the parallel part, and one thread each repeats to the bit.
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from contimg.script import run
 from simulator.campaign import simulate

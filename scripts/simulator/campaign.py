@@ -5,6 +5,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from simulator.array import read_array
 from simulator.observation import Observation, observe, subband_visibilities
 from simulator.schedule import DEFAULT_SPACING_S, groups_of, second_stamp
@@ -27,9 +29,14 @@ def observations_of(
 
 
 def make_file(observation: Observation, subband: int, incoming: Path) -> Path:
-    """Simulate and write one raw file; the same bytes, whatever else is made."""
+    """Simulate and write one raw file; the same bytes, whoever asks and whatever else is made.
+
+    BLAS adds up in another order with other numbers of threads, so it has one here.
+    """
     path = incoming / file_name(observation, subband)
-    write_subband(path, observation, subband, subband_visibilities(observation, subband))
+    with threadpool_limits(limits=1, user_api="blas"):
+        visibilities = subband_visibilities(observation, subband)
+    write_subband(path, observation, subband, visibilities)
     logger.info("wrote %s", path.name)
     return path
 

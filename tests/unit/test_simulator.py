@@ -10,6 +10,7 @@ from astropy.coordinates import TETE, EarthLocation, SkyCoord
 from astropy.time import Time
 from pyuvdata import UVData
 from scipy.constants import speed_of_light
+from threadpoolctl import threadpool_limits
 
 from simulator.array import LONGITUDE_DEG, meridian_direction, read_array, telescope_location
 from simulator.campaign import make_file, observations_of, simulate
@@ -249,6 +250,22 @@ def test_one_file_made_alone_is_the_same_to_the_byte(campaign, truth, survey, tm
     alone = make_file(observed(survey)[1], 5, tmp_path)
     assert alone.name in truth["groups"][1]["files"]
     assert alone.read_bytes() == (campaign / "incoming" / alone.name).read_bytes()
+
+
+def test_a_file_is_the_same_to_the_byte_with_any_number_of_threads(tmp_path):
+    """One of enough antennas and sources for BLAS to share its products among threads."""
+    survey = tmp_path / "survey.csv"
+    ra_deg, dec_deg = np.meshgrid(123.4 + np.linspace(-1, 1, 21), 46.8 + np.linspace(-1, 1, 21))
+    rows = [f"{ra},{dec},1.0" for ra, dec in zip(ra_deg.flat, dec_deg.flat, strict=True)]
+    survey.write_text("\n".join(["ra_deg,dec_deg,peak_jy", *rows]))
+    stations = [1, 5, 9, 13, 17, 24, 28, 32, 38, 44, 50, 68, 76, 84, 92, 102]
+    observation = observed(survey, stations=stations, dead_antennas=[], record_inactive=[])[0]
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            (tmp_path / str(threads)).mkdir()
+            made.append(make_file(observation, 0, tmp_path / str(threads)).read_bytes())
+    assert made[0] == made[1]
 
 
 def test_another_seed_gives_another_sky_noise(survey):
