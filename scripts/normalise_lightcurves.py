@@ -10,6 +10,7 @@ from pandas.api.types import union_categoricals
 
 from contimg.catalog import read_sources
 from contimg.image_gains import with_images_left_out
+from contimg.light_curve_options import normalisation_options
 from contimg.lightcurves import normalise
 from contimg.schemas import IMAGES, LIGHTCURVES, PHOTOMETRY
 from contimg.script import run
@@ -42,6 +43,7 @@ def main(
     images: output, images.parquet; none: not written
     options: method, order, min_reference_snr, min_references, error_model, ... as JSON
     """
+    options = normalisation_options(options)
     dates: dict[str, dict[str, Any]] = {}
     tables: list[pd.DataFrame] = []
     left_out: list[dict[str, str]] = []
@@ -60,7 +62,7 @@ def main(
             require_once(rows["group"].unique(), holds, path)
             require_columns(rows, tuple(c for c in PHOTOMETRY if not c.optional), path)
             tables.append(compact(without_failed(rows, dates[date]["left_out"])))
-    about = {"dates": dates, "options": options or {}}
+    about = {"dates": dates, "options": options}
     if not tables:
         reason = f"none of {len(dates)} dates has photometry"
         if any(told["status"] == "ok" for told in dates.values()):

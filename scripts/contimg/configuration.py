@@ -37,6 +37,29 @@ def validated(config: Mapping[str, Any], schema: Path) -> dict[str, Any]:
     return config
 
 
+def block_faults(
+    name: str, given: Mapping[str, Any], schema: Path, more: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Return what is wrong with one block of the configuration, a line each.
+
+    Parameters
+    ----------
+    name : of the block, such as "ese".
+    given : keys and values; keys that are not given have their defaults.
+    schema : JSON schema of the configuration, as YAML.
+    more : keys that may be there beside the block's own, with the schema of each.
+    """
+    whole = yaml.safe_load(schema.read_text())
+    block = whole["properties"][name]
+    rules = {
+        **block,
+        "properties": {**block["properties"], **(more or {})},
+        "$defs": whole["$defs"],
+    }
+    faults = jsonschema.Draft202012Validator(rules).iter_errors(given)
+    return sorted({line for fault in faults for line in explained(fault)})
+
+
 def with_text_dates(config: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the dates that YAML made of unquoted ones back into text."""
     days = config.get("dates")
@@ -47,7 +70,7 @@ def with_text_dates(config: Mapping[str, Any]) -> dict[str, Any]:
 
 # What is expected where a rule of the schema is broken, by the rule's name.
 EXPECTED = {
-    "type": "a value of type {}",
+    "type": "{}",
     "enum": "one of {}",
     "pattern": "text like {}",
     "minimum": "at least {}",
@@ -57,6 +80,17 @@ EXPECTED = {
     "multipleOf": "a multiple of {}",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
+}
+
+# The schema's types in words.
+TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "keys with values",
+    "null": "nothing",
 }
 
 
@@ -75,7 +109,9 @@ def explained(fault: jsonschema.ValidationError) -> Iterator[str]:
         missing = [name for name in limit if name not in found]
         yield f"{key}: no key {', '.join(missing)}; add it"
     elif rule in EXPECTED:
-        text = ", ".join(map(str, limit)) if isinstance(limit, list) else limit
+        limits = limit if isinstance(limit, list) else [limit]
+        words = [TYPES[one] if rule == "type" else str(one) for one in limits]
+        text = (" or " if rule == "type" else ", ").join(words)
         yield f"{key}: {found!r} found, {EXPECTED[rule].format(text)} expected"
     else:
         yield f"{key}: {fault.message.splitlines()[0][:300]}"

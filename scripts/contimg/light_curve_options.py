@@ -1,40 +1,41 @@
 """The options of the programs that take anybody's light curves, checked before they are used."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from contimg.ese import DipOptions
-from contimg.ese_candidates import CandidateOptions
-from contimg.ese_nulls import NullOptions
-from contimg.ese_search import SearchOptions
+from contimg.checkout import CHECKOUT
+from contimg.configuration import block_faults
 from contimg.status import InputError
-from contimg.variability import VariabilityOptions
+
+SCHEMA = CHECKOUT / "config" / "schema.yaml"
+SENTINELS = {"sentinels": {"type": "array", "items": {"type": "number"}}}
 
 
 def search_options(given: Any) -> dict[str, Any]:
     """Return options of the search for events, its false alarms and its list of candidates.
 
-    They share one block, so each program takes the keys of all.
+    They share the block `ese` of the configuration, so each program takes the keys of all.
 
     Raises
     ------
     InputError
-        When it is no mapping, a key is not known, or a value is no number (no list of numbers).
+        When it is no mapping, a key is not known, or a value is not in its range.
     """
-    kinds = (SearchOptions, DipOptions, NullOptions, CandidateOptions)
-    return _checked(given, {**_defaults(*kinds), "sentinels": ()}, "options")
+    return _checked(given, "ese", SENTINELS)
 
 
 def variability_options(given: Any) -> dict[str, Any]:
     """Return options of the metrics, with those of the search as block `ese`; see above."""
-    known = {**_defaults(VariabilityOptions), "sentinels": (), "ese": {}}
-    options = _checked(given, known, "options")
+    options = _checked(given, "variability", {**SENTINELS, "ese": {"type": "object"}})
     if "ese" in options:
         search_options(options["ese"])
     return options
+
+
+def normalisation_options(given: Any) -> dict[str, Any]:
+    """Return options of the normalisation; see above."""
+    return _checked(given, "normalisation", {})
 
 
 def require_parquet(output: Path) -> None:
@@ -49,38 +50,14 @@ def require_parquet(output: Path) -> None:
         raise InputError(f"{output}: the result is a parquet table; give it a name in .parquet")
 
 
-def _defaults(*kinds: type) -> dict[str, Any]:
-    return {field.name: _default(field) for kind in kinds for field in fields(kind)}
-
-
-def _default(field: Field) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
-
-
-def _checked(given: Any, known: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _checked(given: Any, block: str, more: Mapping[str, Any]) -> dict[str, Any]:
     options = {} if given is None else given
     if not isinstance(options, Mapping):
         raise InputError(
-            f"{name}: {options!r} found, keys with values expected; give them as text, such as "
+            f"options: {options!r} found, keys with values expected; give them as text, such as "
             "'{sentinels: [-99, -999]}'"
         )
-    unknown = [str(key) for key in options if key not in known]
-    if unknown:
-        raise InputError(f"{name}: no {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    for key, value in options.items():
-        _check_value(f"{name}: {key}", value, known[key])
+    faults = block_faults(block, options, SCHEMA, more)
+    if faults:
+        raise InputError("; ".join(f"options: {line}" for line in faults))
     return dict(options)
-
-
-def _check_value(name: str, value: Any, default: Any) -> None:
-    if isinstance(default, Mapping):
-        return
-    if isinstance(default, Real):
-        if not _is_number(value):
-            raise InputError(f"{name} is {value!r}, a number is expected")
-    elif not (isinstance(value, list | tuple) and all(_is_number(one) for one in value)):
-        raise InputError(f"{name} is {value!r}, a list of numbers is expected, such as [-99, -999]")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

@@ -64,7 +64,7 @@ def test_every_default_can_be_misspelled_only_once() -> None:
         ("imaging.mgain", 1.5, "imaging.mgain: 1.5 found, at most 1 expected"),
         ("imaging.mgain", 0, "imaging.mgain: 0 found, more than 0 expected"),
         ("imaging.size", 2049, "imaging.size: 2049 found, a multiple of 2 expected"),
-        ("imaging.niter", "many", "imaging.niter: 'many' found, a value of type integer expected"),
+        ("imaging.niter", "many", "imaging.niter: 'many' found, a whole number expected"),
         ("imaging.weight", "robust 0.5", "imaging.weight: 'robust 0.5' found, text like"),
         ("imaging.mask", "nvss", "imaging.mask: 'nvss' found, one of auto, catalogue expected"),
         ("imaging.auto_mask", 1.0, "imaging.auto_mask: 1.0 is not more than imaging.auto_thresh"),

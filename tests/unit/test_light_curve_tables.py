@@ -78,11 +78,12 @@ def test_a_sentinel_that_was_forgotten_is_told_beside_the_others(tmp_path, caplo
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"sentinel": [-99]}, "options: no sentinel; known are detection_snr, ese, min_vs, sent"),
-        ({"sentinels": -99}, "sentinels is -99, a list of numbers is expected"),
-        ({"sentinels": ["-99"]}, "sentinels is ['-99'], a list of numbers is expected"),
-        ({"min_vs": "high"}, "min_vs is 'high', a number is expected"),
-        ({"ese": {"min_epoch": 5}}, "options: no min_epoch; known are"),
+        ({"sentinel": [-99]}, "options: sentinel: unknown key; did you mean sentinels?"),
+        ({"sentinels": -99}, "options: sentinels: -99 found, a list expected"),
+        ({"sentinels": ["-99"]}, "options: sentinels.0: '-99' found, a number expected"),
+        ({"min_vs": "high"}, "options: min_vs: 'high' found, a number expected"),
+        ({"ese": {"min_epoch": 5}}, "options: min_epoch: unknown key; did you mean min_epochs?"),
+        ({"ese": {"min_epochs": 5}}, "options: min_epochs: 5 found, at least 8 expected"),
         ("options.json", "options: 'options.json' found, keys with values expected"),
     ],
 )

@@ -140,6 +140,19 @@ def test_a_date_given_twice_is_refused_in_one_line_that_names_both_files(archive
         assert "leave one" in message and "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"methods": "baseline"}, "options: methods: unknown key; did you mean method?"),
+        ({"method": "mean"}, "options: method: 'mean' found, one of joint, baseline expected"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_no_silence(archive, tmp_path, options, told):
+    folder, paths = archive
+    with pytest.raises(InputError, match=told.replace("?", r"\?")):
+        normalise(folder, paths, tmp_path / "refused", **options)
+
+
 @pytest.mark.parametrize("name", ["ra_deg", "dec_deg", "mjd"])
 def test_a_row_without_a_place_or_time_is_an_error_that_names_it(archive, tmp_path, name):
     folder, paths = archive
