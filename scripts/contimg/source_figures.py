@@ -14,7 +14,17 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from contimg.cutouts import Cutout, common_stretch
-from contimg.report.figures import BLUE, INK, MUTED, ORANGE, PALE, STYLE, VERMILLION, utc
+from contimg.report.figures import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PALE,
+    STYLE,
+    VERMILLION,
+    name_dates,
+    utc,
+)
 from contimg.report.text import fixed
 from contimg.source_events import Event, baseline_jy, shown_baseline_jy, usable_rows
 
@@ -129,6 +139,7 @@ def lightcurve_figure(
         panel.set_ylabel(label)
     if subbands:
         draw_subbands(axes[-1], subbands, events)
+    name_dates(axes[-1])
     above = axes[0].secondary_xaxis("top", functions=(mjd_of_days, days_of_mjd))
     above.set_xlabel("MJD")
     above.ticklabel_format(useOffset=False)

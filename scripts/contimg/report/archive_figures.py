@@ -16,6 +16,7 @@ from contimg.report.figures import (
     VERMILLION,
     canvas,
     encoded,
+    name_dates,
     plain_numbers,
     utc,
 )
@@ -62,6 +63,7 @@ def lightcurve_plot(
     axes[0].set_ylabel("flux (mJy)")
     if subbands:
         draw_subbands(axes[1], subbands, events)
+    name_dates(axes[-1])
     return encoded(figure)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from astropy.wcs import WCS
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -48,7 +49,6 @@ STYLE: Any = {
     "lines.linewidth": 0.9,
     "lines.markersize": 3,
     "legend.frameon": False,
-    "date.converter": "concise",
 }
 
 
@@ -56,6 +56,20 @@ def utc(mjd: NDArray[np.float64]) -> NDArray[np.datetime64]:
     """Return MJDs (UTC) as times that matplotlib draws as dates."""
     seconds = np.round(np.atleast_1d(np.asarray(mjd, dtype=float)) * 86400)
     return MJD_ZERO + seconds.astype("timedelta64[s]")
+
+
+def name_dates(axes: Axes) -> None:
+    """Write the times of the horizontal axis so that each tells its month, or its day.
+
+    Call it when something is drawn: the axis has dates from then on.
+    """
+    formatter = ConciseDateFormatter(
+        axes.xaxis.get_major_locator(),
+        formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+        zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+        offset_formats=["", "%Y", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y %H:%M"],
+    )
+    axes.xaxis.set_major_formatter(formatter)
 
 
 def canvas(width_px: int, height_px: int, **layout: Any) -> Figure:

@@ -15,6 +15,7 @@ from contimg.report.figures import (
     VERMILLION,
     canvas,
     encoded,
+    name_dates,
     plain_numbers,
     utc,
 )
@@ -105,4 +106,5 @@ def draw_quality(images: pd.DataFrame) -> bytes:
     if (images["chi2_nu"] > 0).any():
         axes[1].set_yscale("log")
         plain_numbers(axes[1].yaxis)
+    name_dates(axes[-1])
     return encoded(figure)
