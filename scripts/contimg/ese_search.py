@@ -294,9 +294,15 @@ def _put(
 
 
 def weighted_medians(flux: Floats, error: Floats) -> Floats:
-    """Return the (S,) medians of light curves, weighted by 1 / error^2."""
+    """Return the (S,) medians of light curves, weighted by 1 / error^2.
+
+    No epoch counts for more than four of typical errors: where errors go as the flux, a bad one
+    near 0 would outweigh all others.
+    """
     order = np.argsort(flux, axis=1, kind="stable")
-    weight = np.cumsum(np.take_along_axis(error**-2.0, order, axis=1), axis=1)
+    least = 0.5 * typical_errors(error)[:, None]
+    weight = np.maximum(error, least) ** -2.0
+    weight = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
     middle = (weight >= weight[:, -1:] * (0.5 - 1e-9)).argmax(axis=1)
     return np.take_along_axis(flux, order, axis=1)[np.arange(len(flux)), middle]
 

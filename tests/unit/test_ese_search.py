@@ -149,6 +149,19 @@ def test_one_bad_epoch_is_no_event_and_hides_none(n_epochs):
     assert (with_bad.ese_llr[4:] > with_bad.ese_llr[:4].max() + 5).all()
 
 
+def test_bad_epochs_near_0_whose_errors_go_as_the_flux_are_no_event():
+    """As other telescopes have them: errors of 1.5 % of each flux, so a bad one's is tiny."""
+    rng = np.random.default_rng(4)
+    days = np.arange(300.0)
+    flux = 4 * (1 + background(days, 2, rng)) * (1 + 0.015 * rng.normal(size=(2, 300)))
+    flux[0, [70, 112]] = 0.11, 0.07
+    row = search(epochs_of(60000 + days, flux, np.hypot(0.0037, 0.015 * flux))).iloc[0]
+    assert row.ese_llr < 5
+    assert row.null_outliers == 2
+    assert row.null_jitter < 0.03
+    assert row.null_baseline_jy == pytest.approx(4, rel=0.05)
+
+
 def test_eight_epochs_are_searched_and_seven_are_not():
     rng = np.random.default_rng(5)
     mjd = 60000 + 8.0 * np.arange(8)
