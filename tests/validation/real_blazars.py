@@ -2,6 +2,7 @@
 
     PYTHONPATH=scripts:tests python tests/validation/real_blazars.py FILE ... [--threads 2]
         [--freq 2.25] [--table OUTPUT.parquet]
+        [--options '{max_cadences: 3, n_nulls: 1500}']
 
 Each FILE is the light curve of one source as the archive of the Green Bank Interferometer has it
 (NASA, NRAO and USNO; 1996 to 2000), a line an observation: MJD, hour angle, flux at 2.25 and at
@@ -14,6 +15,7 @@ and those below 1e-3.
 """
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ import pandas as pd
 from contimg.epochs import usable_epochs
 from contimg.ese_search import search
 from contimg.false_alarm import false_alarms
+from contimg.script import read_yaml
 
 COLUMNS = ["mjd", "hour_angle", "2.25", "8.3", "spectral_index", "error 2.25", "error 8.3"]
 YEAR_DAYS = 365.0
@@ -56,11 +59,11 @@ def turned_over(curves: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def judged(curves: pd.DataFrame, threads: int) -> pd.DataFrame:
+def judged(curves: pd.DataFrame, options: dict[str, Any], threads: int) -> pd.DataFrame:
     """Return what the search finds in each light curve, and its chance."""
     epochs = usable_epochs(curves)
-    found = search(epochs, {}, threads)
-    alarms = false_alarms(epochs, found, {}, threads)
+    found = search(epochs, options, threads)
+    alarms = false_alarms(epochs, found, options, threads)
     spread = curves.groupby("source_id")["flux_jy"].agg(lambda flux: flux.std() / flux.mean())
     return found.merge(alarms, on="source_id").merge(spread.rename("spread"), on="source_id")
 
@@ -86,9 +89,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--freq", choices=("2.25", "8.3"), default="2.25", help="GHz")
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--options", type=read_yaml, default={}, help="of the search, as YAML")
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
     curves = pd.concat([read_years(path, options.freq) for path in sorted(options.files)])
-    found = judged(pd.concat([curves, turned_over(curves)]), options.threads)
+    found = judged(pd.concat([curves, turned_over(curves)]), options.options, options.threads)
     if options.table:
         found.to_parquet(options.table)
     turned = found["source_id"].str.endswith(TURNED)
