@@ -16,6 +16,7 @@ from contimg.chromaticity import with_chromaticity
 from contimg.epochs import Epochs
 from contimg.ese import fit_dips
 from contimg.ese_candidates import (
+    CandidateOptions,
     compared_curves,
     explanation,
     find_candidates,
@@ -29,6 +30,7 @@ from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_CANDIDATES
 from contimg.script import run
 from contimg.tables import (
+    options_from,
     read_table,
     searched_band,
     write_rejected_table,
@@ -97,6 +99,19 @@ def main(
     write_table(output, found, ESE_CANDIDATES, about)
     counts = (len(found), n_searched, len(searched))
     logger.info("%d candidates; %d of %d sources searched", *counts)
+    if found.empty and n_searched:
+        tell_the_best(alarms, options)
+
+
+def tell_the_best(alarms: pd.DataFrame, options: dict) -> None:
+    """Say how far the best source is from being a candidate, where there is none."""
+    best = alarms.loc[alarms["ese_false_alarm"].idxmin()]
+    logger.info(
+        "the smallest false-alarm probability is %.2g, of %s; max_false_alarm is %g",
+        best["ese_false_alarm"],
+        best["source_id"],
+        options_from(CandidateOptions, options).max_false_alarm,
+    )
 
 
 def rows_of(path: Path) -> pd.DataFrame:

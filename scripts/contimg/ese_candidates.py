@@ -161,8 +161,10 @@ def _digits(value: float) -> str:
 
 
 def _probability(value: float) -> str:
-    """One digit; below what any exponential tail can be trusted for, no more than that."""
-    return f"{value:.1g}" if value >= _LEAST_TOLD else f"less than {_LEAST_TOLD:.0g}"
+    """One digit, two above a tenth; no more than that below what a tail can be trusted for."""
+    if value < _LEAST_TOLD:
+        return f"less than {_LEAST_TOLD:.0g}"
+    return f"{value:.1g}" if value < 0.1 else f"{value:.2g}"
 
 
 def _source_of(row: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Candidates are ranked and explained, and people's verdicts stand beside them."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -138,6 +140,8 @@ def test_what_is_said_is_no_finer_than_what_is_known(four):
     assert "less than 1e-09 by extrapolation of the 400 that were simulated" in text
     assert "less than 1e-09" in reason(bright) and "e-31" not in text + reason(bright)
     assert "0.01 by simulation" in explanation({**bright, "ese_false_alarm": 0.01}, 4)
+    one_of_four = explanation({**bright, "ese_false_alarm_archive": 0.987}, 4)
+    assert "that were searched does 0.99" in one_of_four, "nothing is certain"
 
 
 @pytest.fixture
@@ -165,6 +169,16 @@ def test_the_list_is_made_again_from_the_light_curves_alone(folder):
     assert alone.source_id.tolist() == ["s002"] and about["n_searched"] == 6
     assert np.isnan(alone.ra_deg[0]) and alone.ese_score[0] > 0.6
     pd.testing.assert_frame_equal(alone, read_table(folder / "with.parquet")[0])
+
+
+def test_where_there_is_no_candidate_the_best_is_told(folder, caplog):
+    caplog.set_level("INFO")
+    strict = QUICK | {"max_false_alarm": 0.0}
+    find_ese_candidates.main(
+        lightcurves=folder / "theirs.csv", output=folder / "none.parquet", options=strict
+    )
+    assert "0 candidates; 6 of 6 sources searched" in caplog.text
+    assert re.search(r"probability is \S+, of s002; max_false_alarm is 0$", caplog.text, re.M)
 
 
 def test_verdicts_come_from_a_file_that_stays_as_it_is(folder):
