@@ -21,6 +21,7 @@ from contimg.ese_candidates import (
     explanation,
     find_candidates,
     reason,
+    require_same_sources,
     searched_epochs,
 )
 from contimg.ese_search import search, warn_if_none_was_searched, why_not_searched
@@ -79,12 +80,15 @@ def main(
     # Before the search: it takes long, and what a person wrote may be wrong.
     verdicts = pd.concat([read_annotations(path) for path in annotations or [None]])
     epochs = searched_epochs(curves, lightcurves)
-    searched = search(epochs, options, threads) if ese_search is None else rows_of(ese_search)
+    given = {path: rows_of(path) for path in (ese_search, ese_false_alarms) if path}
+    for path, rows in given.items():
+        require_same_sources(rows, epochs, path, lightcurves)
+    searched = search(epochs, options, threads) if ese_search is None else given[ese_search]
     warn_if_none_was_searched(epochs, searched, options, lightcurves)
     if ese_false_alarms is None:
         alarms = false_alarms(epochs, searched, options, threads)
     else:
-        alarms = rows_of(ese_false_alarms)
+        alarms = given[ese_false_alarms]
     scores = scored(epochs, options) if variability is None else rows_of(variability)
     unknown = sorted(set(verdicts["id"]) - set(searched["source_id"]))
     if unknown:

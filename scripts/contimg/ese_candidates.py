@@ -20,6 +20,7 @@ from contimg.annotations import joined_verdicts
 from contimg.backgrounds import DRW, WHITE
 from contimg.epochs import Epochs, of_known_frequency, usable_epochs
 from contimg.schemas import ESE_CANDIDATES, WHOLE_BAND
+from contimg.status import InputError
 from contimg.tables import options_from, searched_band, subband_of
 
 # First words of verdicts that make a source one to show, whatever the search says.
@@ -57,6 +58,17 @@ def searched_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epoc
     name : of the table, for errors.
     """
     return usable_epochs(of_known_frequency(searched_band(curves), name), name)
+
+
+def require_same_sources(
+    table: pd.DataFrame, epochs: Epochs, path: object, lightcurves: object
+) -> None:
+    """Refuse a table of other sources than the light curves', or in another order."""
+    found = table["source_id"].tolist() if "source_id" in table else None
+    if found != epochs.sources["source_id"].tolist():
+        raise InputError(
+            f"{path}: not the sources of {lightcurves}, in its order; make it of this table"
+        )
 
 
 def compared_curves(curves: pd.DataFrame) -> pd.DataFrame:

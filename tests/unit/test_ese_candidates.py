@@ -259,6 +259,18 @@ def test_a_flag_of_a_source_that_is_not_searched_says_why(folder):
     ]
 
 
+@pytest.mark.parametrize("given", ["ese_search", "ese_false_alarms"])
+def test_tables_of_other_light_curves_are_refused(folder, given):
+    other = curves_of(MJD, np.ones((2, 20)), 0.01)
+    other.to_csv(folder / "other.csv", index=False)
+    with pytest.raises(InputError, match=r"other\.csv: not the sources of .*theirs\.csv"):
+        find_ese_candidates.main(
+            lightcurves=folder / "theirs.csv",
+            output=folder / "never.parquet",
+            **{given: folder / "other.csv"},
+        )
+
+
 def test_verdicts_that_cannot_be_read_are_told_before_the_search(folder, monkeypatch):
     monkeypatch.setattr(find_ese_candidates, "search", lambda *_: pytest.fail("hours of search"))
     curves_of(MJD, np.ones((1, 20)), 0.01).to_csv(folder / "one.csv", index=False)
