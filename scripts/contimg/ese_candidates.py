@@ -205,8 +205,8 @@ def _at(row: Mapping[str, Any]) -> str:
 def _wings(row: Mapping[str, Any]) -> str:
     if row["wings"] == "both":
         return "there are epochs on both sides"
-    seen = {"before": "before it only", "after": "after it only"}
-    return f"incomplete, there are epochs {seen.get(row['wings'], 'on no side')}"
+    bare = {"before": "after it", "after": "before it"}
+    return f"incomplete, there are too few epochs {bare.get(row['wings'], 'on either side')}"
 
 
 def _background(row: Mapping[str, Any], prefix: str) -> str:

@@ -127,7 +127,7 @@ def test_the_explanation_says_what_when_how_deep_and_against_what(four):
     assert "in its own band" in text, "the frequency is not known"
     assert "at 1.4 GHz" in explanation({**found[0], "freq_hz": 1.405e9}, 4)
     assert "2023-04-" in text or "2023-05-" in text  # MJD 60060 is 2023-04-26
-    assert "incomplete, there are epochs before it only" in explanation(found[1], 4)
+    assert "incomplete, there are too few epochs after it" in explanation(found[1], 4)
     assert "incomplete" in reason(found[1])
 
 
