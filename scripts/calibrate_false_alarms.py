@@ -8,14 +8,13 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import logging
 
-from contimg.ese_candidates import searched_epochs
+from contimg.ese_candidates import require_same_sources, searched_epochs
 from contimg.ese_search import search
 from contimg.false_alarm import false_alarms
 from contimg.light_curve_options import require_parquet, search_options
 from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_FALSE_ALARMS
 from contimg.script import run
-from contimg.status import InputError
 from contimg.tables import read_table, write_rejected_table, write_table
 
 logger = logging.getLogger(__name__)
@@ -47,10 +46,7 @@ def main(
         return
     epochs = searched_epochs(curves, lightcurves)
     table = search(epochs, options, threads) if ese_search is None else read_table(ese_search)[0]
-    if table["source_id"].tolist() != epochs.sources["source_id"].tolist():
-        raise InputError(
-            f"{ese_search}: not the sources of {lightcurves}, in its order; make it of this table"
-        )
+    require_same_sources(table, epochs, ese_search, lightcurves)
     alarms = false_alarms(epochs, table, options, threads)
     write_table(output, alarms, ESE_FALSE_ALARMS, about)
     logger.info("%d sources in %d classes", len(alarms), alarms["null_class"].nunique())

@@ -16,10 +16,12 @@ from contimg.chromaticity import with_chromaticity
 from contimg.epochs import Epochs
 from contimg.ese import fit_dips
 from contimg.ese_candidates import (
+    CandidateOptions,
     compared_curves,
     explanation,
     find_candidates,
     reason,
+    require_same_sources,
     searched_epochs,
 )
 from contimg.ese_search import search, warn_if_none_was_searched, why_not_searched
@@ -29,6 +31,7 @@ from contimg.light_curve_tables import read_light_curves
 from contimg.schemas import ESE_CANDIDATES
 from contimg.script import run
 from contimg.tables import (
+    options_from,
     read_table,
     searched_band,
     write_rejected_table,
@@ -77,12 +80,15 @@ def main(
     # Before the search: it takes long, and what a person wrote may be wrong.
     verdicts = pd.concat([read_annotations(path) for path in annotations or [None]])
     epochs = searched_epochs(curves, lightcurves)
-    searched = search(epochs, options, threads) if ese_search is None else rows_of(ese_search)
+    given = {path: rows_of(path) for path in (ese_search, ese_false_alarms) if path}
+    for path, rows in given.items():
+        require_same_sources(rows, epochs, path, lightcurves)
+    searched = search(epochs, options, threads) if ese_search is None else given[ese_search]
     warn_if_none_was_searched(epochs, searched, options, lightcurves)
     if ese_false_alarms is None:
         alarms = false_alarms(epochs, searched, options, threads)
     else:
-        alarms = rows_of(ese_false_alarms)
+        alarms = given[ese_false_alarms]
     scores = scored(epochs, options) if variability is None else rows_of(variability)
     unknown = sorted(set(verdicts["id"]) - set(searched["source_id"]))
     if unknown:
@@ -97,6 +103,19 @@ def main(
     write_table(output, found, ESE_CANDIDATES, about)
     counts = (len(found), n_searched, len(searched))
     logger.info("%d candidates; %d of %d sources searched", *counts)
+    if found.empty and n_searched:
+        tell_the_best(alarms, options)
+
+
+def tell_the_best(alarms: pd.DataFrame, options: dict) -> None:
+    """Say how far the best source is from being a candidate, where there is none."""
+    best = alarms.loc[alarms["ese_false_alarm"].idxmin()]
+    logger.info(
+        "the smallest false-alarm probability is %.2g, of %s; max_false_alarm is %g",
+        best["ese_false_alarm"],
+        best["source_id"],
+        options_from(CandidateOptions, options).max_false_alarm,
+    )
 
 
 def rows_of(path: Path) -> pd.DataFrame:

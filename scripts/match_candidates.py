@@ -3,12 +3,23 @@
 import logging
 from pathlib import Path
 
+import pandas as pd
+
 from contimg.external import ExternalOptions, match_sources
 from contimg.schemas import EXTERNAL_MATCHES
 from contimg.script import run
-from contimg.tables import options_from, read_table, write_rejected_table, write_table
+from contimg.status import InputError
+from contimg.tables import (
+    options_from,
+    read_table,
+    require_columns,
+    write_rejected_table,
+    write_table,
+)
 
 logger = logging.getLogger(__name__)
+
+WANTED = ("source_id", "ra_deg", "dec_deg")
 
 
 def main(
@@ -23,17 +34,38 @@ def main(
         {services: [simbad, ned, gaia], radius_arcsec: 10, timeout_s: 30}
     """
     settings = options_from(ExternalOptions, options)
-    sources, metadata = read_table(candidates, ["source_id", "ra_deg", "dec_deg"])
+    sources, metadata = read_table(candidates, WANTED)
     about = {"options": dict(options or {})}
     if metadata["status"] != "ok":
         write_rejected_table(output, EXTERNAL_MATCHES, metadata["reason"], about)
         return
-    sources = sources.drop_duplicates("source_id")
+    sources = positions_of(sources, candidates).drop_duplicates("source_id")
     rows = match_sources(sources, settings, cache or output.with_suffix(""))
     counts = rows.groupby(["service", "status"]).source_id.nunique()
     for (service, status), number in counts.items():
         logger.info("%s: %s: %d of %d candidates", service, status, number, len(sources))
     write_table(output, rows, EXTERNAL_MATCHES, about)
+
+
+def positions_of(sources: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return a table with its positions as numbers.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, or holds what is not a number.
+    """
+    require_columns(sources, tuple(c for c in EXTERNAL_MATCHES if c.name in WANTED), path)
+    for name in WANTED[1:]:
+        numbers = pd.to_numeric(sources[name], errors="coerce")
+        wrong = sources[name][numbers.isna() & sources[name].notna()]
+        if len(wrong):
+            raise InputError(
+                f"{path}: {name} {wrong.iloc[0]!r} found in row {wrong.index[0] + 1}, degrees "
+                "expected; convert it"
+            )
+        sources[name] = numbers.astype(float)
+    return sources
 
 
 if __name__ == "__main__":

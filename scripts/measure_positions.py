@@ -20,6 +20,8 @@ from contimg.units import factor_to
 
 logger = logging.getLogger(__name__)
 
+SUFFIXES = (".csv", ".parquet")
+
 
 def main(
     *,
@@ -47,6 +49,13 @@ def main(
     blend_beams: neighbours closer than so many BMAJ are fitted jointly
     background_box_beams: side of the boxes for background and noise, in BMAJ
     """
+    if output.suffix not in SUFFIXES:
+        raise Rejected(f"{output}: unknown form; expected a name in {' or '.join(SUFFIXES)}")
+    if not (blend_beams >= 0 and background_box_beams > 0):
+        raise Rejected(
+            f"blend_beams {blend_beams:g} and background_box_beams {background_box_beams:g} found, "
+            "0 or more and above 0 expected"
+        )
     try:
         sources = read_positions(positions)
         restored = read_sky_image(image)
@@ -122,7 +131,7 @@ def read_sky_image(path: Path) -> Image:
     ValueError
         When it has no restoring beam, no sky coordinates, or no unit of brightness.
     """
-    found = read_image(path)
+    found = opened(path)
     if not min(found.beam.bmaj_deg, found.beam.bmin_deg) > 0:
         raise ValueError(
             f"{path}: restoring beam of {found.beam.bmaj_deg:g} x {found.beam.bmin_deg:g} deg "
@@ -181,15 +190,42 @@ def like(path: Path, restored: Image) -> Image:
     Raises
     ------
     ValueError
-        When it is of another shape.
+        When it is of another shape, or its pixels lie elsewhere on the sky.
     """
-    found = read_image(path, require_beam=False)
+    found = opened(path, require_beam=False)
     if found.data.shape != restored.data.shape:
         raise ValueError(
             f"{path}: {found.data.shape} pixels found, {restored.data.shape} expected as in the "
             "image; make it from this image"
         )
+    if found.wcs.has_celestial:
+        middle = (np.array(found.data.shape[::-1]) - 1) / 2
+        pixels = np.array([middle, middle / 2])
+        there = restored.wcs.all_world2pix(found.wcs.all_pix2world(pixels, 0), 0)
+        away = float(np.hypot(*(there - pixels).T).max())
+        if not away < 0.5:
+            raise ValueError(
+                f"{path}: pixels that lie {away:.1f} pixels from those of the image found, the "
+                "same expected; give that of this image"
+            )
     return found
+
+
+def opened(path: Path, require_beam: bool = True) -> Image:
+    """Read an image; what is none is told by its name.
+
+    Raises
+    ------
+    ValueError
+        When the file is not FITS.
+    """
+    try:
+        return read_image(path, require_beam)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = str(error).split(", ")[0]
+        raise ValueError(f"{path}: not a readable FITS image ({reason}); fetch it again") from error
 
 
 if __name__ == "__main__":

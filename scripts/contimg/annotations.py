@@ -33,7 +33,8 @@ def read_annotations(path: Path | None) -> pd.DataFrame:
     ------
     ValueError
         Naming file and line, when a column is missing or unknown, when a line has another number
-        of fields than the header, or when its id, verdict or who is empty.
+        of fields than the header, when its id, verdict or who is empty, or when a quotation mark
+        is not closed: all that follows would be a note.
     """
     if path is None:
         return pd.DataFrame(columns=list(COLUMNS), dtype=object)
@@ -42,6 +43,10 @@ def read_annotations(path: Path | None) -> pd.DataFrame:
             rows = list(_rows(stream, path))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: {error}; a quotation mark is missing, or one too many"
+        ) from error
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     return table.drop_duplicates(["id", "who"], keep="last").reset_index(drop=True)
 
@@ -55,8 +60,11 @@ def joined_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    joined : with source_id as index.
+    joined : with source_id as index. A note has its writer's name where several judge.
     """
+    one_of_many = verdicts["id"].duplicated(keep=False) & (verdicts["note"] != "")
+    signed = verdicts["who"] + ": " + verdicts["note"]
+    verdicts = verdicts.assign(note=verdicts["note"].mask(one_of_many, signed))
     by_source = verdicts.groupby("id", sort=True)[["verdict", "who", "note"]]
     joined = by_source.agg(lambda texts: "; ".join(text for text in texts if text))
     return joined.rename(columns={"who": "verdict_who", "note": "verdict_note"}).rename_axis(
@@ -66,7 +74,7 @@ def joined_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(stream: TextIO, path: Path) -> Iterator[dict[str, str]]:
     """Yield each line's fields by name; blank lines are none."""
-    lines = csv.reader(stream)
+    lines = csv.reader(stream, strict=True)
     header = [name.strip() for name in next(lines, [])]
     missing = [name for name in NEEDED if name not in header]
     unknown = [name for name in header if name not in COLUMNS]

@@ -15,6 +15,7 @@ from contimg.fits import Beam, pixel_scale_deg
 
 NOT_THERE = "the image is not there"
 OUTSIDE = "outside the image"
+MOST_PIXELS = 50_000_000  # of all images of a source: 200 MB
 NO_BEAM = Beam(np.nan, np.nan, np.nan)
 
 
@@ -82,6 +83,23 @@ def read_cutout(path: Path, ra_deg: float, dec_deg: float, size_deg: float) -> C
     bottom, left = rows.start - (row - half), columns.start - (column - half)
     data[bottom : bottom + part.shape[0], left : left + part.shape[1]] = part
     return Cutout(data, (x - column, y - row), scale_deg, beam)
+
+
+def require_in_memory(size_arcsec: float, cutout: Cutout, n_images: int) -> None:
+    """Raise ValueError when cutouts of so large a side hold more than `MOST_PIXELS`.
+
+    Parameters
+    ----------
+    size_arcsec : side.
+    cutout : one of the images; nothing is asked of one without pixels.
+    n_images : how many there are.
+    """
+    largest = np.floor(cutout.scale_deg * 3600 * np.sqrt(MOST_PIXELS / n_images))
+    if size_arcsec > largest:
+        raise ValueError(
+            f"size_arcsec {size_arcsec:g} found, at most {largest:g} expected for {n_images} "
+            "images; to see more, open the image itself"
+        )
 
 
 def common_stretch(cutouts: Sequence[Cutout]) -> tuple[float, float]:

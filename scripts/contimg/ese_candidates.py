@@ -20,6 +20,7 @@ from contimg.annotations import joined_verdicts
 from contimg.backgrounds import DRW, WHITE
 from contimg.epochs import Epochs, of_known_frequency, usable_epochs
 from contimg.schemas import ESE_CANDIDATES, WHOLE_BAND
+from contimg.status import InputError
 from contimg.tables import options_from, searched_band, subband_of
 
 # First words of verdicts that make a source one to show, whatever the search says.
@@ -57,6 +58,17 @@ def searched_epochs(curves: pd.DataFrame, name: object = "light curves") -> Epoc
     name : of the table, for errors.
     """
     return usable_epochs(of_known_frequency(searched_band(curves), name), name)
+
+
+def require_same_sources(
+    table: pd.DataFrame, epochs: Epochs, path: object, lightcurves: object
+) -> None:
+    """Refuse a table of other sources than the light curves', or in another order."""
+    found = table["source_id"].tolist() if "source_id" in table else None
+    if found != epochs.sources["source_id"].tolist():
+        raise InputError(
+            f"{path}: not the sources of {lightcurves}, in its order; make it of this table"
+        )
 
 
 def compared_curves(curves: pd.DataFrame) -> pd.DataFrame:
@@ -161,8 +173,10 @@ def _digits(value: float) -> str:
 
 
 def _probability(value: float) -> str:
-    """One digit; below what any exponential tail can be trusted for, no more than that."""
-    return f"{value:.1g}" if value >= _LEAST_TOLD else f"less than {_LEAST_TOLD:.0g}"
+    """One digit, two above a tenth; no more than that below what a tail can be trusted for."""
+    if value < _LEAST_TOLD:
+        return f"less than {_LEAST_TOLD:.0g}"
+    return f"{value:.1g}" if value < 0.1 else f"{value:.2g}"
 
 
 def _source_of(row: Mapping[str, Any]) -> str:
@@ -191,8 +205,8 @@ def _at(row: Mapping[str, Any]) -> str:
 def _wings(row: Mapping[str, Any]) -> str:
     if row["wings"] == "both":
         return "there are epochs on both sides"
-    seen = {"before": "before it only", "after": "after it only"}
-    return f"incomplete, there are epochs {seen.get(row['wings'], 'on no side')}"
+    bare = {"before": "after it", "after": "before it"}
+    return f"incomplete, there are too few epochs {bare.get(row['wings'], 'on either side')}"
 
 
 def _background(row: Mapping[str, Any], prefix: str) -> str:

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from contimg.checkout import CHECKOUT
 from contimg.configuration import block_faults
 from contimg.status import InputError
 
+CONFIG = CHECKOUT / "config" / "config.yaml"
 SCHEMA = CHECKOUT / "config" / "schema.yaml"
 SENTINELS = {"sentinels": {"type": "array", "items": {"type": "number"}}}
 
@@ -22,7 +25,14 @@ def search_options(given: Any) -> dict[str, Any]:
     InputError
         When it is no mapping, a key is not known, or a value is not in its range.
     """
-    return _checked(given, "ese", SENTINELS)
+    options = _checked(given, "ese", SENTINELS)
+    widths = {**yaml.safe_load(CONFIG.read_text())["ese"], **options}
+    least, most = widths["min_fwhm_days"], widths["max_fwhm_days"]
+    if least > most:
+        raise InputError(
+            f"options: min_fwhm_days {least:g} found, at most max_fwhm_days ({most:g}) expected"
+        )
+    return options
 
 
 def variability_options(given: Any) -> dict[str, Any]:

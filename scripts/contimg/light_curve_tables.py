@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from contimg.epochs import USABLE
 from contimg.schemas import EXTERNAL_LIGHTCURVES
 from contimg.status import InputError
-from contimg.tables import column_names, read_table, require_columns
+from contimg.tables import column_names, is_csv, read_table, require_columns
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ _USUAL_SENTINELS = (-99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0)
 _LARGEST_JY = 1e6  # the quiet Sun at 1.4 GHz
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "nan", "none", "<na>")
 _JD_OF_MJD_0 = 2400000.5
+_TO_MJD = "convert dates to MJD, as astropy.time.Time(dates).mjd does"
 _LATEST_MJD = 200000.0
 _LOWEST_HZ, _HIGHEST_HZ = 1e6, 1e13
 
@@ -91,11 +92,9 @@ def read_light_curve(path: Path, source_id: str, sentinels: Sequence[float] = ()
         As `read_light_curves`, of the rows of this source.
     """
     require_columns(pd.DataFrame(columns=column_names(path)), EXTERNAL_LIGHTCURVES, path)
-    named = path.suffix == ".csv" or not pa.types.is_integer(
-        pq.read_schema(path).field("source_id").type
-    )
+    named = is_csv(path) or not numbered(pq.read_schema(path).field("source_id").type)
     rows = read_table(path, source_ids=[source_id] if named else None)[0]
-    rows = rows[rows["source_id"].astype(str) == source_id].reset_index(drop=True)
+    rows = rows[_as_names(rows["source_id"]).eq(source_id)].reset_index(drop=True)
     rows = _checked(rows, path).astype({"source_id": str})
     limits = rows.get("upper_limit", pd.Series(False, index=rows.index))
     for flux, error in (_FLUXES[:2], _FLUXES[2:]):
@@ -106,6 +105,11 @@ def read_light_curve(path: Path, source_id: str, sentinels: Sequence[float] = ()
         rows[flux] = rows[flux].mask(~np.isfinite(rows[flux]) | marked[0] | (no_error & ~limits))
         rows[error] = rows[error].mask(no_error)
     return rows
+
+
+def source_names(path: Path) -> list[str]:
+    """Return the names of the sources in a table of light curves, as text, sorted."""
+    return sorted(set(_as_names(read_table(path, ["source_id"])[0]["source_id"].dropna())))
 
 
 def _checked(curves: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -193,21 +197,34 @@ def _is_one_of(column: pd.Series, numbers: Sequence[float]) -> NDArray[np.bool_]
     return found
 
 
+def numbered(kind: pa.DataType) -> bool:
+    """Whether a parquet column holds numbers."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
 def _as_names(column: pd.Series) -> pd.Series:
-    """Return names as categories of text: numbers of another telescope's sources become text."""
+    """Return names as categories of text: numbers of another telescope's sources become text.
+
+    Whole numbers that were stored as floats, as pandas does beside empty cells, lose their ".0".
+    """
+    if pd.api.types.is_float_dtype(column.dtype) and (column % 1 == 0).all():
+        column = column.astype(np.int64)
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.rename_categories(column.cat.categories.astype(str))
     return column.astype(str).astype("category")
 
 
 def _as_numbers(column: pd.Series, path: Path) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        raise InputError(f"{path}: {column.name} holds dates, a number is expected; {_TO_MJD}")
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
+        remedy = "leave it empty where there is none, mark a limit by upper_limit"
         raise InputError(
             f"{path}: {column.name} of row {row + 1} is {column.iloc[row]!r}, a number is "
-            "expected; leave it empty where there is none, mark a limit by upper_limit"
+            f"expected; {_TO_MJD if column.name == 'mjd' else remedy}"
         )
     return numbers.astype(np.float64)
 

@@ -20,9 +20,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contimg.annotations import read_annotations
-from contimg.catalog import read_sources
-from contimg.cutouts import empty_cutout, read_cutout
-from contimg.light_curve_tables import read_light_curve
+from contimg.catalog import read_named_sources, read_sources
+from contimg.cutouts import empty_cutout, read_cutout, require_in_memory
+from contimg.light_curve_tables import read_light_curve, source_names
 from contimg.neighbours import ARCSEC_DEG, N_NEAREST, NEAREST_DEG, nearest_words, position_angle_deg
 from contimg.schemas import PHOTOMETRY, VARIABILITY, WHOLE_BAND
 from contimg.source_events import Event, events_of, usable_rows
@@ -32,7 +32,7 @@ from contimg.status import InputError
 from contimg.tables import empty_table, read_table, subband_of, whole_band
 from contimg.variability import measure_variability
 
-NAME_ERROR_DEG, DETECTION_SNR = 5 * ARCSEC_DEG, 5.0
+DETECTION_SNR = 5.0
 EPOCH_GAP_HOURS = 12.0
 CUTOUT_BEAMS = 12
 
@@ -42,7 +42,7 @@ class Source:
 
     Parameters
     ----------
-    source_id : as in the catalogue, JHHMMSS.s+DDMMSS.
+    source_id : as in the catalogue, JHHMMSS.s+DDMMSS; another telescope's number serves too.
     directory : the working directory of the workflow.
     lightcurves : another table of light curves to read than the directory's: parquet or CSV,
         of this or another telescope; source_id, mjd, flux_jy and flux_err_jy are enough. Of a
@@ -60,26 +60,25 @@ class Source:
     Raises
     ------
     FileNotFoundError
-        When the directory holds no product.
+        When the directory holds no product, or `lightcurves` is not there.
     InputError
         When no product knows the source; the message names those nearest.
     """
 
     def __init__(
         self,
-        source_id: str,
+        source_id: str | int,
         directory: Path | str = ".",
         *,
         lightcurves: Path | str | None = None,
         sentinels: Sequence[float] = (),
     ) -> None:
-        self.source_id = source_id
+        self.source_id = str(source_id)
         self.directory = Path(directory)
         self._lightcurves = Path(lightcurves) if lightcurves else None
         self._sentinels = tuple(sentinels)
-        if self._lightcurves is None:
-            require_products(self.directory)
-        self.catalog = catalog_row(self._catalog_path, source_id)
+        require_products(self.directory, self._lightcurves)
+        self.catalog = catalog_row(self._catalog_path, self.source_id)
         if not self.catalog and self._curves.empty and self.measurements.empty:
             raise InputError(self._unknown())
         known = [self.catalog, *self._curves[:1].to_dict("records")]
@@ -212,6 +211,7 @@ class Source:
         if rows.empty:
             columns = [column for column in VARIABILITY if not column.optional]
             nothing = {c.name: 0 if c.dtype == "int64" else np.nan for c in columns}
+            nothing["ese_flag"] = False
             where = {"source_id": self.source_id, "ra_deg": self.ra_deg, "dec_deg": self.dec_deg}
             return pd.Series({**nothing, **where}, name=self.source_id)
         return rows.iloc[0].rename(self.source_id)
@@ -241,6 +241,7 @@ class Source:
         Parameters
         ----------
         size_arcsec : side; by default twelve beams of the first image that has one.
+            ValueError when it is not above 0, or too large for so many images.
         """
         require_above_0("size_arcsec", 1.0 if size_arcsec is None else size_arcsec)
         rows = whole_band(self.measurements)
@@ -255,10 +256,11 @@ class Source:
         images = []
         for row in best.itertuples():
             path = self.directory / "images" / row.date / f"{row.group}.pbcor.fits"
-            if size_arcsec is None:
-                first = read_cutout(path, self.ra_deg, self.dec_deg, 0.0)
-                if np.isfinite(first.beam.bmaj_deg):
-                    size_arcsec = CUTOUT_BEAMS * first.beam.bmaj_deg / ARCSEC_DEG
+            first = read_cutout(path, self.ra_deg, self.dec_deg, 0.0)
+            if size_arcsec is None and np.isfinite(first.beam.bmaj_deg):
+                size_arcsec = CUTOUT_BEAMS * first.beam.bmaj_deg / ARCSEC_DEG
+            if size_arcsec is not None:
+                require_in_memory(size_arcsec, first, len(best))
             cutout = (
                 empty_cutout("no image of this epoch is there")
                 if size_arcsec is None
@@ -358,20 +360,22 @@ class Source:
         else:
             ids: list[str] = []
             if self._curves_path.is_file():
-                ids = sorted(set(read_table(self._curves_path, ["source_id"])[0]["source_id"]))
+                ids = source_names(self._curves_path)
             alike = difflib.get_close_matches(self.source_id, ids, N_NEAREST, 0.0)
             words = f"names most alike: {', '.join(alike)}" if alike else "no table has any"
         return f"{self._lightcurves or self.directory}: no source {self.source_id}; {words}"
 
 
-def require_products(directory: Path) -> None:
-    """Raise FileNotFoundError when a directory holds nothing that tells of sources."""
+def require_products(directory: Path, lightcurves: Path | None = None) -> None:
+    """Raise FileNotFoundError when nothing tells of sources: no product, no light curves."""
     wanted = (
         "variability/lightcurves.parquet",
         "photometry/*/photometry.parquet",
         "catalogs/master_sources.sqlite3",
     )
-    if not any(next(directory.glob(pattern), None) for pattern in wanted):
+    if lightcurves is not None and not lightcurves.is_file():
+        raise FileNotFoundError(f"{lightcurves}: no such file; correct the path")
+    if lightcurves is None and not any(next(directory.glob(name), None) for name in wanted):
         raise FileNotFoundError(
             f"{directory}: none of {', '.join(wanted)} is there; give the working directory of "
             "the workflow"
@@ -380,11 +384,7 @@ def require_products(directory: Path) -> None:
 
 def catalog_row(path: Path, source_id: str) -> dict[str, Any]:
     """Return a source's row of the catalogue, empty when there is none."""
-    where = position_of(source_id)
-    if where is None or not path.is_file():
-        return {}
-    near = read_sources(path, *where, NAME_ERROR_DEG)
-    rows = near[near["source_id"] == source_id].drop(columns="separation_deg").to_dict("records")
+    rows = read_named_sources(path, [source_id]).to_dict("records") if path.is_file() else []
     return {str(name): value for name, value in rows[0].items()} if rows else {}
 
 

@@ -251,7 +251,8 @@ def cutouts_figure(name: str, images: Sequence[EpochImage]) -> Figure:
     words = "none of the images is there"
     if shown:
         side = shown[0].cutout.data.shape[0] * shown[0].cutout.scale_deg * 60
-        words = f"{side:.1f} arcmin, {fixed(low, 2, 1e3)} to {fixed(high, 2, 1e3)} mJy/beam"
+        greys = f"white {fixed(low, 2, 1e3)}, black {fixed(high, 2, 1e3)} mJy/beam"
+        words = f"{side:.1f} arcmin, {greys}"
     figure.suptitle(f"{name} · {words}", fontsize=8, weight="bold")
     return figure
 

@@ -262,7 +262,7 @@ def _rows(
     rms = columns.get("rms", nothing)
     rows = pd.DataFrame(
         {
-            "ra_deg": columns["ra_deg"] % 360.0,
+            "ra_deg": np.where(np.abs(columns["ra_deg"]) <= 360, columns["ra_deg"] % 360.0, np.nan),
             "dec_deg": columns["dec_deg"],
             "flux_jy": flux,
             "peak_jy": columns.get("peak", nothing),

@@ -6,6 +6,7 @@ Only the columns that are asked for are read. Units are what the file says, as t
 import csv
 import gzip
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from contimg.status import InputError
 
 DELIMITERS = (",", "\t", ";", "|")
+_GZIP = b"\x1f\x8b"
+_LONGEST_LINE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def open_table(path: Path) -> TableFile:
 
 def _opened(path: Path) -> TextIO:
     with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
+        packed = stream.read(2) == _GZIP
     if packed:
         return gzip.open(path, "rt", encoding="utf-8", errors="replace")
     return path.open(encoding="utf-8", errors="replace")
@@ -127,13 +130,20 @@ def _text_table(path: Path) -> TableFile:
         comments, line = 0, stream.readline()
         while line.startswith("#") or (line and not line.strip()):
             comments, line = comments + 1, stream.readline()
-        following = [stream.readline(), stream.readline()]
+        following = [stream.readline() for _ in range(3)]
     if not line.strip():
         raise InputError(f"{path}: no table, only comments; expected a header and rows")
     delimiter = max(DELIMITERS, key=line.count)
-    names, maybe_units, dashes = (_fields(text, delimiter) for text in (line, *following))
+    names, maybe_units, dashes, after = (_fields(text, delimiter) for text in (line, *following))
     has_units = len(dashes) == len(names) and all(set(text) <= {"-"} for text in dashes)
     units = {n: u for n, u in zip(names, maybe_units, strict=False) if has_units and u}
+    first = after if has_units else maybe_units
+    if any(first[len(names) :]):
+        raise InputError(
+            f"{path}: {len(first)} fields found in row 1, {len(names)} names in the header; "
+            "write decimals with a point, and quote a text that holds the delimiter"
+        )
+    _require_whole_end(path, names, delimiter)
     skipped = [*range(comments), *([comments + 1, comments + 2] if has_units else [])]
 
     def read(wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -145,14 +155,33 @@ def _text_table(path: Path) -> TableFile:
                 skiprows=skipped,
                 comment="#" if comments else None,
                 usecols=sorted(set(indices.values())),
+                index_col=False,  # else a delimiter at the end of each row moves all columns by one
                 skipinitialspace=True,
+                encoding_errors="replace",
             )
-        except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        except pd.errors.ParserError as error:
             raise InputError(f"{path}: not a table in text ({error}); correct the file") from error
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(f"{path}: cut short ({error}); fetch it again") from error
         order = sorted(set(indices.values()))
         return {name: table.iloc[:, order.index(at)].to_numpy() for name, at in indices.items()}
 
     return TableFile(tuple(names), units, read)
+
+
+def _require_whole_end(path: Path, names: Sequence[str], delimiter: str) -> None:
+    """Refuse plain text whose last line has neither its end nor all fields."""
+    with path.open("rb") as stream:
+        if stream.read(2) == _GZIP:
+            return
+        stream.seek(max(0, path.stat().st_size - _LONGEST_LINE))
+        end = stream.read().decode("utf-8", "replace").replace("\r", "\n")
+    last = end.rpartition("\n")[2]
+    n_fields = len(_fields(last, delimiter))
+    if last.strip() and n_fields < len(names) and not last.startswith("#"):
+        raise InputError(
+            f"{path}: cut short, {n_fields} of {len(names)} fields in the last row; fetch it again"
+        )
 
 
 def _fields(line: str, delimiter: str) -> list[str]:

@@ -4,8 +4,10 @@ The file metadata is one JSON text under the key `contimg`: status, reason, work
 digest of the values, the columns' units and descriptions, and what the writer adds.
 """
 
+import csv
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -31,6 +33,8 @@ _ARROW_TYPES = {
     "int64": pa.int64(),
     "bool": pa.bool_(),
 }
+_CSV: dict[str, Any] = {"skipinitialspace": True}
+_FIELDS = "write decimals with a point, quote a text that holds a comma, or remove the line"
 _KINDS = {"string": "OSTU", "float64": "fiu", "int64": "iu", "bool": "b"}
 
 
@@ -128,11 +132,8 @@ def read_table(
     path = Path(path)
     there = column_names(path)
     names = [name for name in there if columns is None or name in columns]
-    if path.suffix == ".csv":
-        try:
-            rows = pd.read_csv(path, usecols=names, dtype={"source_id": str})
-        except pd.errors.ParserError as error:
-            raise InputError(f"{path}: {str(error).strip()}; mend or remove that line") from error
+    if is_csv(path):
+        rows = _read_csv(path, names)
         if source_ids is not None:
             rows = rows[rows["source_id"].isin(source_ids)].reset_index(drop=True)
         return rows, _no_metadata()
@@ -162,16 +163,28 @@ def column_names(path: Path) -> list[str]:
     InputError
         When the file cannot be read as a table.
     """
+    path = Path(path)
+    if not is_csv(path) and path.suffix != ".parquet":
+        raise InputError(f"{path}: unknown form; a name that ends in .csv or .parquet expected")
+    if path.is_dir():
+        raise InputError(f"{path}: a directory found, a file expected; correct the path")
     try:
-        if Path(path).suffix == ".csv":
-            return list(pd.read_csv(path, nrows=0).columns)
+        if is_csv(path):
+            return list(pd.read_csv(path, nrows=0, **_CSV).columns)
         return list(pq.read_schema(path).names)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: empty; a line of column names is expected") from error
+    except UnicodeDecodeError as error:
+        raise _no_utf8(path, error) from error
     except pa.ArrowInvalid as error:
         raise InputError(
             f"{path}: not a readable parquet table ({error}); remove it and make it again"
         ) from error
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a table is one of comma-separated text, by its name."""
+    return path.suffix.lower() == ".csv"
 
 
 def empty_table(columns: Schema) -> pd.DataFrame:
@@ -217,9 +230,11 @@ def require_columns(df: pd.DataFrame, columns: Schema, path: Path) -> None:
     needed = [column.name for column in columns if not column.optional]
     missing = [name for name in needed if name not in df.columns]
     if missing:
+        found = ", ".join(map(str, df.columns))
+        separated = len(df.columns) == 1 and any(mark in found for mark in ";\t|")
         raise InputError(
-            f"{path}: no column {', '.join(missing)}; found {', '.join(map(str, df.columns))}; "
-            f"needed {', '.join(needed)}; name the columns so"
+            f"{path}: no column {', '.join(missing)}; found {found}; needed {', '.join(needed)}; "
+            + ("separate the columns by commas" if separated else "name the columns so")
         )
 
 
@@ -249,6 +264,36 @@ def options_from(kind: type[Options], given: Mapping[str, Any] | None) -> Option
     """Make an options object of a config block; keys that it does not know are others' keys."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in (given or {}).items() if key in known})
+
+
+def _read_csv(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    """Read the named columns; a row with more fields than the header is refused."""
+    try:
+        _require_no_more_fields(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of commas at the ends
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # of columns nobody asked for
+            rows = pd.read_csv(path, index_col=False, dtype={"source_id": str}, **_CSV)
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path}: {str(error).strip()}; {_FIELDS}") from error
+    except UnicodeDecodeError as error:
+        raise _no_utf8(path, error) from error
+    return rows[list(names)]
+
+
+def _require_no_more_fields(path: Path) -> None:
+    """Refuse a first row that is longer than the header: of it pandas would drop the end."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = (fields for fields in csv.reader(stream) if fields)
+        header, first = next(lines, []), next(lines, [])
+    if any(field.strip() for field in first[len(header) :]):
+        raise InputError(
+            f"{path}: row 1 has {len(first)} fields, the header {len(header)}; {_FIELDS}"
+        )
+
+
+def _no_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
+    return InputError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8")
 
 
 def _fits(series: pd.Series, dtype: str) -> bool:

@@ -171,7 +171,7 @@ def cadence(name: str) -> Floats:
     """Return the MJDs of a named cadence; a transit comes a sidereal day after the last.
 
     daily: 365 in a year; every4: each fourth of these; seasons: a year with ten weeks missing and
-    a fifth of the rest lost; demo: 12 in 45 days; eight: 8 in 60 days, unevenly.
+    a fifth of the rest lost; demo: 12 in 42 days; eight: 8 in 59 days, unevenly.
     """
     days = np.arange(365)
     if name == "every4":

@@ -27,7 +27,7 @@ def test_verdicts_of_all_people_are_joined_and_the_last_of_each_counts(written):
     verdicts = read_annotations(path)
     assert verdicts.id.tolist() == ["J2", "J1", "J1"]
     joined = joined_verdicts(verdicts)
-    assert joined.loc["J1"].tolist() == ["ESE; variable", "Ann; Björn", "scintillates"]
+    assert joined.loc["J1"].tolist() == ["ESE; variable", "Ann; Björn", "Björn: scintillates"]
     assert joined.loc["J2"].tolist() == ["artefact", "Ann", "sidelobe of 3C196"]
 
 
@@ -45,6 +45,7 @@ def test_without_a_file_or_a_line_there_is_no_verdict(written):
         ("source,verdict,who\nJ1,ESE,Ann\n", "line 1 is source,verdict,who; expected id"),
         ("id,verdict,who,note\nJ1,ESE,Ann,a,b\n", "line 2 has 5 fields, the header 4; quote"),
         ("id,verdict,who,note\n\nJ1,,Ann,x\n", "line 3 has no verdict; fill it in"),
+        ('id,verdict,who,note\nJ1,ESE,Ann,"x\nJ2,ESE,Ann,\n', "unexpected end of data; a quot"),
     ],
 )
 def test_errors_name_the_file_and_the_line(written, text, message):

@@ -1,5 +1,7 @@
 """Candidates are ranked and explained, and people's verdicts stand beside them."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,7 +127,7 @@ def test_the_explanation_says_what_when_how_deep_and_against_what(four):
     assert "in its own band" in text, "the frequency is not known"
     assert "at 1.4 GHz" in explanation({**found[0], "freq_hz": 1.405e9}, 4)
     assert "2023-04-" in text or "2023-05-" in text  # MJD 60060 is 2023-04-26
-    assert "incomplete, there are epochs before it only" in explanation(found[1], 4)
+    assert "incomplete, there are too few epochs after it" in explanation(found[1], 4)
     assert "incomplete" in reason(found[1])
 
 
@@ -138,6 +140,8 @@ def test_what_is_said_is_no_finer_than_what_is_known(four):
     assert "less than 1e-09 by extrapolation of the 400 that were simulated" in text
     assert "less than 1e-09" in reason(bright) and "e-31" not in text + reason(bright)
     assert "0.01 by simulation" in explanation({**bright, "ese_false_alarm": 0.01}, 4)
+    one_of_four = explanation({**bright, "ese_false_alarm_archive": 0.987}, 4)
+    assert "that were searched does 0.99" in one_of_four, "nothing is certain"
 
 
 @pytest.fixture
@@ -165,6 +169,16 @@ def test_the_list_is_made_again_from_the_light_curves_alone(folder):
     assert alone.source_id.tolist() == ["s002"] and about["n_searched"] == 6
     assert np.isnan(alone.ra_deg[0]) and alone.ese_score[0] > 0.6
     pd.testing.assert_frame_equal(alone, read_table(folder / "with.parquet")[0])
+
+
+def test_where_there_is_no_candidate_the_best_is_told(folder, caplog):
+    caplog.set_level("INFO")
+    strict = QUICK | {"max_false_alarm": 0.0}
+    find_ese_candidates.main(
+        lightcurves=folder / "theirs.csv", output=folder / "none.parquet", options=strict
+    )
+    assert "0 candidates; 6 of 6 sources searched" in caplog.text
+    assert re.search(r"probability is \S+, of s002; max_false_alarm is 0$", caplog.text, re.M)
 
 
 def test_verdicts_come_from_a_file_that_stays_as_it_is(folder):
@@ -243,6 +257,18 @@ def test_a_flag_of_a_source_that_is_not_searched_says_why(folder):
         "Not searched: too few epochs (5; 8 are needed).",
         "Not searched: its flux is not above its errors (20 epochs).",
     ]
+
+
+@pytest.mark.parametrize("given", ["ese_search", "ese_false_alarms"])
+def test_tables_of_other_light_curves_are_refused(folder, given):
+    other = curves_of(MJD, np.ones((2, 20)), 0.01)
+    other.to_csv(folder / "other.csv", index=False)
+    with pytest.raises(InputError, match=r"other\.csv: not the sources of .*theirs\.csv"):
+        find_ese_candidates.main(
+            lightcurves=folder / "theirs.csv",
+            output=folder / "never.parquet",
+            **{given: folder / "other.csv"},
+        )
 
 
 def test_verdicts_that_cannot_be_read_are_told_before_the_search(folder, monkeypatch):

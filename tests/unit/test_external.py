@@ -21,6 +21,7 @@ import match_candidates
 from contimg import external, external_query
 from contimg.external import ExternalOptions, cache_path, external_matches, match_sources
 from contimg.schemas import ESE_CANDIDATES, EXTERNAL_MATCHES
+from contimg.status import InputError
 from contimg.tables import check_schema, read_table, write_rejected_table
 
 RA, DEC = 187.2779, 2.0524  # 3C 273
@@ -229,6 +230,19 @@ def test_a_candidate_without_a_position_is_told_and_the_next_is_asked(tmp_path, 
     check_schema(rows, EXTERNAL_MATCHES)
     assert list(rows.status) == ["unreachable", "matched"]
     assert list(rows.reason) == ["the source has no position", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ra_deg,dec_deg\n10,20\n", r"mine\.csv: no column source_id; found ra_deg, dec_deg"),
+        ("source_id,ra_deg,dec_deg\na,00:40:00,20\n", r"mine\.csv: ra_deg '00:40:00' found in row"),
+    ],
+)
+def test_a_table_of_ones_own_that_cannot_be_read_is_told(tmp_path, text, told):
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(InputError, match=told):
+        match_candidates.main(candidates=tmp_path / "mine.csv", output=tmp_path / "e.parquet")
 
 
 def test_rejected_candidates_stay_rejected(tmp_path):

@@ -84,6 +84,7 @@ def test_a_sentinel_that_was_forgotten_is_told_beside_the_others(tmp_path, caplo
         ({"min_vs": "high"}, "options: min_vs: 'high' found, a number expected"),
         ({"ese": {"min_epoch": 5}}, "options: min_epoch: unknown key; did you mean min_epochs?"),
         ({"ese": {"min_epochs": 5}}, "options: min_epochs: 5 found, at least 8 expected"),
+        ({"ese": {"min_fwhm_days": 200}}, "min_fwhm_days 200 found, at most max_fwhm_days (180)"),
         ("options.json", "options: 'options.json' found, keys with values expected"),
     ],
 )
@@ -97,6 +98,39 @@ def test_other_names_of_columns_are_told_with_what_was_found(tmp_path):
     table = pd.DataFrame(ROWS).rename(columns=str.upper)
     with pytest.raises(InputError, match="found SOURCE_ID, MJD, FLUX_JY, FLUX_ERR_JY; needed"):
         measured(tmp_path, table)
+
+
+def test_dates_are_told_how_they_become_mjd(tmp_path):
+    days = pd.to_datetime(np.array(ROWS["mjd"]) - 40587, unit="D", utc=True)
+    with pytest.raises(InputError, match=r"mjd of row 1 is '20.*convert dates to MJD"):
+        measured(tmp_path, {**ROWS, "mjd": days.strftime("%Y-%m-%dT%H:%M:%SZ")})
+    for dates in (days, days.tz_localize(None)):
+        with pytest.raises(InputError, match=r"mjd holds dates.*convert dates to MJD"):
+            measured(tmp_path, {**ROWS, "mjd": dates}, kind="parquet")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("source_id;mjd;flux_jy;flux_err_jy\na;6;1;1\n", "separate the columns by commas"),
+        ("source_id,mjd,flux_jy,flux_err_jy\na,60000,25,1,003,0,01\n", "row 1 has 7 fields, the"),
+        ("source_id,mjd,flux_jy,flux_err_jy\na,6,1,1\na,7,1,1,9\n", "in line 3, saw 5; write"),
+        ("source_id,mjd,flux_jy,flux_err_jy\né,6,1,1\n", "not UTF-8 text"),
+    ],
+)
+def test_text_that_is_none_of_commas_and_points_is_refused(tmp_path, text, told):
+    """With a decimal comma the fraction of the day was the flux."""
+    (tmp_path / "theirs.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=told):
+        measure_variability.main(lightcurves=tmp_path / "theirs.csv", output=tmp_path / "v.parquet")
+
+
+def test_spaces_commas_at_the_ends_and_other_columns_do_no_harm(tmp_path):
+    text = "source_id, mjd, flux_jy, flux_err_jy, note\na, 6, 1, 0.1, x,\na, 7, 2, 0.1, 'y z',\n"
+    (tmp_path / "theirs.CSV").write_text(text)
+    measure_variability.main(lightcurves=tmp_path / "theirs.CSV", output=tmp_path / "v.parquet")
+    (row,) = read_table(tmp_path / "v.parquet")[0].to_dict("records")
+    assert (row["source_id"], row["n_epochs"], row["mean_jy"]) == ("a", 2, 1.5)
 
 
 def test_a_frequency_in_mhz_is_refused(tmp_path):

@@ -172,6 +172,29 @@ def test_the_beam_and_the_noise_can_be_given(folder: Path) -> None:
     afits.PrimaryHDU(pixels[:200], header).writeto(folder / "small.fits")
     with pytest.raises(Rejected, match=r"small\.fits: .*\(256, 256\) expected"):
         measured(folder, rms=folder / "small.fits")
+    header["CRVAL2"] += 1.0
+    afits.PrimaryHDU(pixels, header).writeto(folder / "other.fits")
+    for name in ("rms", "pb"):
+        with pytest.raises(Rejected, match=r"other\.fits: pixels that lie [\d.]+ pixels from"):
+            measured(folder, **{name: folder / "other.fits"})
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"output": "fluxes.txt"}, r"fluxes\.txt: unknown form; expected a name in \.csv"),
+        ({"background_box_beams": 0.0}, "background_box_beams 0 found"),
+        ({"blend_beams": -1.0}, "blend_beams -1 and"),
+        ({"image": "positions.csv"}, r"positions\.csv: not a readable FITS image"),
+        ({"rms": "positions.csv"}, r"positions\.csv: not a readable FITS image"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(folder: Path, options, told) -> None:
+    given = {"image": "image.fits", "positions": "positions.csv", "output": "fluxes.csv"} | options
+    paths = {k: folder / v if isinstance(v, str) else v for k, v in given.items()}
+    with pytest.raises(Rejected, match=told) as error:
+        measure_positions.main(**paths)
+    assert "\n" not in str(error.value)
 
 
 def test_where_the_beam_has_no_response_there_is_no_flux_and_the_status_says_so(

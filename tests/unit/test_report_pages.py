@@ -208,6 +208,8 @@ def test_what_a_candidates_table_knows_is_shown_and_no_more(tmp_path):
     for text in ("alpha 3", "drw, 2.0 %, 30 d", "ESE (Ann & Bob)", "all of <it> in words",
                  "flagged by a person", "too few epochs"):  # fmt: skip
         assert text in shown
+    assert "candidates 1 and 1 flagged by people" in " ".join(shown.split())
+    assert "candidate 2" not in shown, "the search did not find it"
     assert "incomplete" not in shown, "there is no event that could be incomplete"
     cells = shown.split(flagged["source_id"][0])[1].split("flagged by a person")[0]
     told = cells.split()[2:13]  # without the position

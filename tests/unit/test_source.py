@@ -61,6 +61,21 @@ def test_the_errors_name_what_is_near_and_what_is_wanted(archive, tmp_path):
         Source("J133000.1+300000", archive)
     with pytest.raises(FileNotFoundError, match=r"none of variability/lightcurves\.parquet"):
         Source(NAME, tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"theirs\.csv: no such file"):
+        Source(NAME, lightcurves=tmp_path / "theirs.csv")
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64"])
+def test_numbers_serve_as_names_of_another_telescopes_sources(tmp_path, kind):
+    """Beside an empty cell pandas keeps whole numbers as floats: 17.0 is source 17."""
+    table = pd.DataFrame({"source_id": [17, 17, 4], "mjd": MJD[:3], "flux_jy": 1.0})
+    table = table.assign(flux_err_jy=0.1).astype({"source_id": kind})
+    table.to_parquet(tmp_path / "theirs.parquet")
+    for name in (17, "17"):
+        source = Source(name, lightcurves=tmp_path / "theirs.parquet")
+        assert (source.source_id, source.n_epochs) == ("17", 2)
+    with pytest.raises(InputError, match=r"no source 18; names most alike: 17, 4"):
+        Source(18, lightcurves=tmp_path / "theirs.parquet")
 
 
 @pytest.mark.parametrize(
@@ -69,6 +84,7 @@ def test_the_errors_name_what_is_near_and_what_is_wanted(archive, tmp_path):
         (lambda folder: Source.at(RA, 99.0, directory=folder), "dec 99.0 deg is no position"),
         (lambda folder: Source.at(RA, DEC, -1, folder), "radius_arcsec -1 found, above 0"),
         (lambda folder: Source(NAME, folder).cutouts(size_arcsec=0), "size_arcsec 0 found"),
+        (lambda folder: Source(NAME, folder).cutouts(1e7), r"size_arcsec 1e\+07 found, at most"),
         (lambda folder: Source(NAME, folder).nearby(-1), "radius_deg -1 found"),
     ],
 )

@@ -47,6 +47,8 @@ def test_the_page_tells_what_the_tables_and_people_know(archive):
     for text in (NAME, "Rank 1: it dips", "ESE Ann", "RA 202.50000, dec 30.00000 deg", "no light"):
         assert text in shown
     assert "artefact" not in shown, "another source's verdict"
+    mean_mjy = 1e3 * Source(NAME, archive).metrics().mean_jy
+    assert f"mean flux {mean_mjy:.3g} mJy" in shown, "that of the archive's page and of V"
     content = page.read_text()
     assert content.count('class="tile"') == 12 and content.count("<ellipse") == 3
     assert 'href="../../report/2023-03-01/index.html"' in content

@@ -1,5 +1,7 @@
 """Whatever form a survey's table comes in, the same sources come out."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -219,6 +221,9 @@ HALF = {"ra_deg": "ra", "dec_deg": "dec", "flux": "flux"}
         (CSV, {**COLUMNS, "unit": "mJanskys"}, r"flux is in 'mJanskys'; expected a flux density"),
         (CSV, {**COLUMNS, "unit": "deg"}, r"flux is in 'deg'; expected a flux density.*give unit"),
         (CSV.replace("10.0,", "nan,"), COLUMNS, r"1 rows without a sky position.*data row 1; rem"),
+        (CSV.replace("10.0,", "400,"), COLUMNS, r"1 rows without a sky position.*data row 1; rem"),
+        (CSV.replace(".", ","), COLUMNS, r"5 fields found in row 1, 3 names in the header"),
+        (CSV[:-3], COLUMNS, r"cut short, 2 of 3 fields in the last row; fetch it again"),
         (CSV.replace("-21.5", "-91"), COLUMNS, r"1 rows without a sky position.*data row 2; rem"),
         (CSV.replace(",6", ","), COLUMNS, r"1 rows without a sky position or a flux.*data row 2"),
         (CSV.replace(",6", ",six"), COLUMNS, r"column flux has what is not a number.*six.*corr"),
@@ -235,6 +240,24 @@ def test_bad_input_is_told_in_one_line(tmp_path, text, columns, told):
         read_survey(path, {"name": "nvss", "columns": columns})
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+
+
+def test_delimiters_at_the_ends_of_rows_move_no_column(tmp_path):
+    """They had right ascensions become declinations; and a note may be in any encoding."""
+    block = {"name": "first", "columns": COLUMNS}
+    (tmp_path / "t.csv").write_text(CSV)
+    plain = read_survey(tmp_path / "t.csv", block).rows
+    for text in (CSV.replace("5\n", "5,\n").replace("6\n", "6,\n"),
+                 CSV.replace("flux", "flux,note").replace("5\n", "5,é\n")):  # fmt: skip
+        (tmp_path / "t.csv").write_text(text, encoding="latin-1")
+        pd.testing.assert_frame_equal(read_survey(tmp_path / "t.csv", block).rows, plain)
+
+
+def test_text_that_was_packed_and_cut_short_is_told(tmp_path):
+    packed = gzip.compress(("ra,dec,flux\n" + "10.0,20.0,5\n" * 5000).encode())
+    (tmp_path / "t.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(ValueError, match=r"t\.csv\.gz: cut short .*fetch it again"):
+        read_survey(tmp_path / "t.csv.gz", {"name": "first", "columns": COLUMNS})
 
 
 @pytest.mark.filterwarnings("ignore:File may have been truncated")

@@ -99,6 +99,11 @@ def test_a_broken_file_is_named(tmp_path):
     path.write_bytes(b"not parquet at all")
     with pytest.raises(ValueError, match=r"t\.parquet: not a readable parquet table"):
         read_table(path)
+    with pytest.raises(ValueError, match=r"t\.tsv: unknown form; .* \.csv or \.parquet"):
+        read_table(tmp_path / "t.tsv")
+    (tmp_path / "d.csv").mkdir()
+    with pytest.raises(ValueError, match=r"d\.csv: a directory found, a file expected"):
+        read_table(tmp_path / "d.csv")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def browse(page: Path, folder: Path, *options: str) -> tuple[str, str, list[str]
     return done.stdout, done.stderr, asked
 
 
-def look(page: Path, folder: Path) -> dict:
+def look(page: Path, folder: Path, width: int = 1280) -> dict:
     """Return what a reader sees of a page, by a copy of it that may run our look-out."""
     copy = page.with_name("looked-at.html")
     content = page.read_text()
@@ -85,7 +85,7 @@ def look(page: Path, folder: Path) -> dict:
         "default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';"
     )
     copy.write_text(relaxed.replace("</body>", LOOK))
-    dom, _, _ = browse(copy, folder, "--window-size=1280,900", "--dump-dom")
+    dom, _, _ = browse(copy, folder, f"--window-size={width},900", "--dump-dom")
     return json.loads(html.unescape(re.search(r"<pre>(.*)</pre>", dom, re.DOTALL)[1]))
 
 
@@ -119,6 +119,12 @@ def test_the_browser_shows_the_archive(archive, tmp_path):
     assert (seen["images"], seen["broken"]) == (8, 0)
     assert seen["wider"] <= 0, "the page is wider than 1280 pixels"
     assert "dip of 40 % <b>over</b> 28 d" in seen["text"]
+
+
+@pytest.mark.parametrize("name", ["date", "archive"])
+def test_on_a_telephone_tables_scroll_and_the_page_does_not(name, request, tmp_path):
+    seen = look(request.getfixturevalue(name), tmp_path, width=390)
+    assert seen["wider"] <= 0, "the page is wider than 390 pixels"
 
 
 @pytest.mark.parametrize("name", ["date", "archive"])

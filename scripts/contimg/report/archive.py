@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from contimg.ese_candidates import PERSON
 from contimg.report import archive_figures as figures
 from contimg.report.candidates import candidate_table
 from contimg.report.image_quality import ImageQuality
@@ -36,6 +37,7 @@ class Curve:
 
     source_id: str
     rank: int | None
+    by_person: bool
     figures: Mapping[str, Any]
     picture: Picture
 
@@ -74,6 +76,7 @@ def curve_of(
     return Curve(
         source_id=source_id,
         rank=int(own["rank"].min()) if len(own) else None,
+        by_person="found_by" in own and bool((own["found_by"] == PERSON).any()),
         figures=known[0] if known else {},
         picture=Picture(
             figures.lightcurve_plot(curve, baseline, events, subbands),
@@ -136,6 +139,16 @@ def archive_content(
     }
 
 
+def candidate_counts(candidates: pd.DataFrame) -> tuple[str, str]:
+    """Return how many sources the search found, and words on those that people add."""
+    n_sources = candidates["source_id"].nunique()
+    if "found_by" not in candidates:
+        return f"{n_sources:,}", ""
+    n_found = candidates.loc[candidates["found_by"] != PERSON, "source_id"].nunique()
+    added = n_sources - n_found
+    return f"{n_found:,}", f"and {added:,} flagged by people" if added else ""
+
+
 def key_figures(
     dates: Sequence[DateRow], variability: pd.DataFrame, candidates: pd.DataFrame
 ) -> list[tuple[str, str, str]]:
@@ -147,5 +160,5 @@ def key_figures(
         ("sources", f"{variability['source_id'].nunique():,}", ""),
         ("usable fluxes", f"{int(variability['n_epochs'].sum()):,}", "transits"),
         ("median epochs", number(epochs, 3), "a source"),
-        ("candidates", f"{candidates['source_id'].nunique():,}", ""),
+        ("candidates", *candidate_counts(candidates)),
     ]

@@ -198,7 +198,7 @@ def key_figures(source: Source, metrics: Mapping[str, Any]) -> list[tuple[str, s
     return [
         ("epochs", f"{source.n_epochs:,}", f"of {len(source.epochs):,} transits"),
         ("detections", f"{source.detections:,}", f"≥ {source.detection_snr:g} σ"),
-        ("mean flux", number(metrics["wmean_jy"], 3, 1e3), "mJy"),
+        ("mean flux", number(metrics["mean_jy"], 3, 1e3), "mJy"),
         ("η = reduced χ²", number(metrics["eta"], 3), ""),
         ("modulation V", number(metrics["v"], 2), ""),
         ("ESE score", fixed(metrics.get("ese_score"), 2), ""),
