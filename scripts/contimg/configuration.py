@@ -132,6 +132,8 @@ def contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     if low >= high:
         yield f"photometry.ratio_range: [{low}, {high}] is not ascending"
     yield from contradictions_of_imaging(config["imaging"])
+    for line in contradictions_of_search(config["ese"]):
+        yield f"ese.{line}"
 
 
 def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
@@ -168,6 +170,13 @@ def selfcal_contradictions(selfcal: Mapping[str, Any]) -> Iterator[str]:
         for number, one in enumerate(rounds, 1):
             if (one["mode"] == "ap") != ("phase_solint" in one):
                 yield f"{key}: round {number}: phase_solint goes with mode ap and no other"
+
+
+def contradictions_of_search(ese: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what cannot be meant in the options of the search for events, all of them given."""
+    least, most = ese["min_fwhm_days"], ese["max_fwhm_days"]
+    if least > most:
+        yield f"min_fwhm_days: {least:g} found, at most max_fwhm_days ({most:g}) expected"
 
 
 def contradictions_of_imaging(imaging: Mapping[str, Any]) -> Iterator[str]:

@@ -1,16 +1,15 @@
 """The options of the programs that take anybody's light curves, checked before they are used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from contimg.checkout import CHECKOUT
-from contimg.configuration import block_faults
+from contimg.configuration import block_faults, contradictions_of_search
+from contimg.ese_search import SearchOptions
 from contimg.status import InputError
 
-CONFIG = CHECKOUT / "config" / "config.yaml"
 SCHEMA = CHECKOUT / "config" / "schema.yaml"
 SENTINELS = {"sentinels": {"type": "array", "items": {"type": "number"}}}
 
@@ -26,12 +25,7 @@ def search_options(given: Any) -> dict[str, Any]:
         When it is no mapping, a key is not known, or a value is not in its range.
     """
     options = _checked(given, "ese", SENTINELS)
-    widths = {**yaml.safe_load(CONFIG.read_text())["ese"], **options}
-    least, most = widths["min_fwhm_days"], widths["max_fwhm_days"]
-    if least > most:
-        raise InputError(
-            f"options: min_fwhm_days {least:g} found, at most max_fwhm_days ({most:g}) expected"
-        )
+    _refuse(contradictions_of_search({**asdict(SearchOptions()), **options}))
     return options
 
 
@@ -67,7 +61,11 @@ def _checked(given: Any, block: str, more: Mapping[str, Any]) -> dict[str, Any]:
             f"options: {options!r} found, keys with values expected; give them as text, such as "
             "'{sentinels: [-99, -999]}'"
         )
-    faults = block_faults(block, options, SCHEMA, more)
-    if faults:
-        raise InputError("; ".join(f"options: {line}" for line in faults))
+    _refuse(block_faults(block, options, SCHEMA, more))
     return dict(options)
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    lines = [f"options: {line}" for line in faults]
+    if lines:
+        raise InputError("; ".join(lines))

@@ -181,9 +181,7 @@ _LENS: Schema = (
     Column("centre_mjd", "float64", "d", "centre of the event"),
     Column("fwhm_days", "float64", "d", "full width at half of the largest dip"),
     Column("n_epochs_in_dip", "int64", "", "epochs within half of the width from the centre"),
-    Column(
-        "wings", "string", "", "sides of the dip with enough epochs: both, before, after, none"
-    ),
+    Column("wings", "string", "", "sides of the dip with enough epochs: both, before, after, none"),
     Column("incomplete", "bool", "", "wings are not both; true where nothing was searched, too"),
 )
 

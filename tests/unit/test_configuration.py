@@ -78,6 +78,7 @@ def test_every_default_can_be_misspelled_only_once() -> None:
         ("beam.model", "table", "beam.table: empty, but beam.model is table; name a CSV file"),
         ("ingest.min_subbands", 17, "ingest.min_subbands: 17 is more than ingest.n_subbands, 16"),
         ("photometry.ratio_range", [2, 1], "photometry.ratio_range: [2, 1] is not ascending"),
+        ("ese.min_fwhm_days", 200, "ese.min_fwhm_days: 200 found, at most max_fwhm_days (180)"),
         ("calibration.pinned_calibrators", [{"name": "3C286", "ra_deg": 1, "dec_deg": 2}],
          "calibration.pinned_calibrators.0"),
         ("calibration.pinned_tables", ["../secret"], "calibration.pinned_tables.0: '../secret'"),

@@ -84,7 +84,7 @@ def test_a_sentinel_that_was_forgotten_is_told_beside_the_others(tmp_path, caplo
         ({"min_vs": "high"}, "options: min_vs: 'high' found, a number expected"),
         ({"ese": {"min_epoch": 5}}, "options: min_epoch: unknown key; did you mean min_epochs?"),
         ({"ese": {"min_epochs": 5}}, "options: min_epochs: 5 found, at least 8 expected"),
-        ({"ese": {"min_fwhm_days": 200}}, "min_fwhm_days 200 found, at most max_fwhm_days (180)"),
+        ({"ese": {"min_fwhm_days": 200}}, "min_fwhm_days: 200 found, at most max_fwhm_days (180)"),
         ("options.json", "options: 'options.json' found, keys with values expected"),
     ],
 )
