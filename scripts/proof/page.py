@@ -244,7 +244,7 @@ def goals(
                     f"At most 1e-3 false alarms a source-year: {name.removeprefix('all ')}",
                     f"{int(one['count'])} in {int(one['years']):,} source-years: "
                     f"{one['rate']:.2g}, at most {one['limit']:.2g} (95 %)",
-                    bool(one["rate"] <= MAX_FALSE_ALARM),
+                    bool(one["limit"] <= MAX_FALSE_ALARM),
                     bool(one["rate"] <= 2 * MAX_FALSE_ALARM),
                 )
             )
