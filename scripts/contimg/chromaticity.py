@@ -203,6 +203,8 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
     likely = lenses[max(best[0], 0)]
     common = replace(lenses[0], fraction=1.0, base=1.0)
     dip = -common.change(transits.mjd, np.ones(1))[0]
+    # A dip between epochs, of which only the spikes are seen, has no depth.
+    dip = dip / dip.max() if dip.max() > 0 else np.zeros_like(dip)
     return Chromaticity(
         outcome(log_bf[0], achromatic_p, lens_p),
         len(transits.freq_hz),
@@ -210,9 +212,7 @@ def chromaticity(subbands: Epochs, centre_mjd: float, fwhm_days: float, seed: in
         round(float(weight @ np.sum(flat**2, axis=1) / scale[0] ** 2), 3),
         achromatic_p,
         lens_p,
-        depth_spectrum(
-            transits.freq_hz, transits.flux, transits.error, dip / dip.max(), float(scale[0])
-        ),
+        depth_spectrum(transits.freq_hz, transits.flux, transits.error, dip, float(scale[0])),
         {
             "alpha": likely.shape.alpha * (band_hz / REFERENCE_HZ) ** 2,
             "beta_s": likely.shape.beta_s,

@@ -72,15 +72,21 @@ def measure_fluxes(
     x, y, known = pixel_positions(image, ra_deg, dec_deg)
     columns = _empty_columns(x, y, known)
     clean = image.data - background
+    n_used = np.zeros(len(x), dtype=int)
     for chunk in chunks_of(np.flatnonzero(_is_inside(x, y, image.data.shape)), kernel):
-        for name, values in _measure_alone(x[chunk], y[chunk], kernel, clean, rms).items():
-            columns[name][chunk] = values
-    measured = np.flatnonzero(np.isfinite(columns["flux_jy"]))
-    for members in _blends(x[measured], y[measured], blend_bmaj * kernel.bmaj_pixels):
-        group = measured[members]
-        found = _measure_blend(x[group], y[group], columns["rms_jy"][group], kernel, clean, rms)
+        found, n_used[chunk] = _measure_alone(x[chunk], y[chunk], kernel, clean, rms)
         for name, values in found.items():
-            columns[name][group] = values
+            columns[name][chunk] = values
+    # A source whose centre is NaN has no flux, but its light is in its neighbours' pixels.
+    shown, measured = np.flatnonzero(n_used), np.isfinite(columns["flux_jy"])
+    for members in _blends(x[shown], y[shown], blend_bmaj * kernel.bmaj_pixels):
+        group = shown[members]
+        own = measured[group]
+        if own.any():
+            noise = columns["rms_jy"][group]
+            found = _measure_blend(x[group], y[group], noise, kernel, clean, rms)
+            for name, values in found.items():
+                columns[name][group[own]] = values[own]
     return pd.DataFrame(columns)
 
 
@@ -162,8 +168,8 @@ def _is_inside(x: NDArray, y: NDArray, shape: tuple[int, ...]) -> NDArray[np.boo
 
 def _measure_alone(
     x: NDArray, y: NDArray, kernel: Kernel, clean: NDArray, rms: NDArray
-) -> dict[str, NDArray]:
-    """Columns of sources taken one by one."""
+) -> tuple[dict[str, NDArray], NDArray[np.intp]]:
+    """Columns of sources taken one by one, and how many pixels each has."""
     half = kernel.half_width
     stamps = cut_stamps(x, y, half, clean, rms)
     k = kernel.stamps(x, y)
@@ -187,11 +193,12 @@ def _measure_alone(
         k -= stamps.data
         chi2 = np.einsum("nyx,nyx->n", k, k) / n_used
     values = {"flux_jy": flux, "flux_err_jy": flux_err, "rms_jy": noise, "chi2": chi2}
-    return {
+    columns = {
         **{name: np.where(seen, value, np.nan) for name, value in values.items()},
         "edge": cut,
         "status": np.where(~seen, "nan", np.where(cut, "edge", "ok")),
     }
+    return columns, n_used
 
 
 def _blends(x: NDArray, y: NDArray, reach_pixels: float) -> list[NDArray[np.intp]]:

@@ -105,13 +105,14 @@ def measure(header, data, background, rms, ra_deg, dec_deg):
         row["status"] = "edge" if row["edge"] else "ok"
         if not centre or part < 0.5 * power:
             row["status"] = "nan"
-            del usable[i]
     reach = 1.5 * header["BMAJ"] / header["CDELT2"]
-    for group in groups_of(positions, list(usable), reach):
+    for group in groups_of(positions, [i for i in usable if usable[i]], reach):
         pixels = sorted({pixel for i in group for pixel in usable[i]})
         flux, error = fit(header, data, background, rms, group, positions, pixels)
         model = [(positions[i], s) for i, s in zip(group, flux, strict=True)]
         for i, s, e in zip(group, flux, error, strict=True):
+            if found[i]["status"] == "nan":
+                continue
             chi2 = chi_squared(header, data, background, rms, model, usable[i])
             found[i] |= {"flux_jy": s, "flux_err_jy": e, "chi2": chi2, "blended": len(group) > 1}
     return found

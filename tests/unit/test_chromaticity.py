@@ -1,5 +1,6 @@
 """A dip behind simulated plasma is chromatic, any other is not; and who cannot tell says so."""
 
+import warnings
 from functools import cache
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_missing_subbands_and_epochs_are_left_out():
     assert judged(apart).outcome == "undecided"  # never two subbands in one transit
     nothing = table.assign(flux_jy=-table.flux_jy)
     assert judged(nothing).outcome == "undecided"
+
+
+def test_a_dip_that_no_epoch_sees_has_no_depths():
+    mjd = 60000 + np.concatenate([np.arange(0.0, 60, 3), np.arange(160.0, 220, 3)])
+    flux = np.ones((2, len(mjd))) * (band(2)[:, None] / 1.4e9) ** -0.7
+    table = curves(mjd, band(2), flux, 0.01, np.random.default_rng(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = chromaticity(usable_epochs(table), 60110.0, 14.0, seed=1)
+    assert found.outcome == "undecided"
+    assert np.isnan(found.depths.exponent)
 
 
 def test_depth_goes_as_the_plasma_of_a_weak_lens_makes_it():

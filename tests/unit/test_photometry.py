@@ -120,6 +120,18 @@ def test_edges_blanks_and_the_other_side_of_the_sky() -> None:
     assert len(none) == 0
 
 
+def test_a_neighbour_whose_centre_is_blank_leaves_no_flux_in_a_source() -> None:
+    """Half a BMAJ beyond the data's end: it has no flux itself, but much light within them."""
+    header, data = sin_header(), np.zeros((256, 256))
+    x, y = np.array([100.0, 104.0]), np.array([100.0, 100.5])
+    inject(data, header, x, y, np.array([0.1, 1.0]))
+    data[:, 103:] = np.nan
+    table = forced(image_of(data, header), x, y)
+    assert table["status"].tolist() == ["edge", "nan"]
+    assert table["flux_jy"][0] == pytest.approx(0.1, abs=1e-4)  # 0.25 Jy if it were left out
+    assert table["blended"].tolist() == [True, False]
+
+
 def test_a_position_that_is_none_is_a_row_that_says_so() -> None:
     header, data = sin_header(), np.zeros((256, 256))
     inject(data, header, 100.0, 120.0, 1.0)

@@ -58,6 +58,7 @@ class Archive:
     gain_rms, gradient_rms : of an image's gain, and of its change a degree.
     jitter_deg : rms of the true beam centre about the nominal one, an axis.
     variable, amplitude : fraction of the compact sources that vary, and their rms.
+    flicker : they vary from date to date by chance, and not as sines of 5 to 100 days.
     map_noise : the map's rms over the noise that differs from date to date; the rest of it
         are sidelobes, the same on each date.
     scatter : relative scatter of every flux, source by source and image by image.
@@ -70,6 +71,7 @@ class Archive:
     jitter_deg: float = 0.0
     variable: float = 0.0
     amplitude: float = 0.1
+    flicker: bool = False
     map_noise: float = 1.0
     scatter: float = 0.0
     seed: int = 0
@@ -86,8 +88,10 @@ class Archive:
         parts = []
         for date in range(self.n_dates):
             start = 225.0 - random.uniform(0, STEP_DEG)
-            sine = np.sin(2 * np.pi * date / period + phase)
-            of_date = flux * (1 + self.is_variable * self.amplitude * np.sqrt(2) * sine)
+            change = np.sqrt(2) * np.sin(2 * np.pi * date / period + phase)
+            if self.flicker:
+                change = random.standard_normal(len(flux))
+            of_date = flux * (1 + self.is_variable * self.amplitude * change)
             for number, ra_deg in enumerate(np.arange(start, 230.5, STEP_DEG)):
                 rows = self._image(sources, of_date, ra_deg, random)
                 mjd = 60900.25 + date * 0.99727 + number * 309.237648 / 86400
@@ -343,6 +347,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "pointing jitter 0.03 deg": {"jitter_deg": 0.03},
     "pointing jitter 0.1 deg": {"jitter_deg": 0.1},
     "a fifth varies by 10 %": {"variable": 0.2},
+    "a fifth flickers by 10 %": {"variable": 0.2, "flicker": True},
     "sidelobes as in maps": {"map_noise": 2.0},
     "2 % scatter": {"scatter": 0.02},
 }
