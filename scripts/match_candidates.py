@@ -3,16 +3,14 @@
 import logging
 from pathlib import Path
 
-import pandas as pd
-
 from contimg.external import ExternalOptions, match_sources
 from contimg.schemas import EXTERNAL_MATCHES
 from contimg.script import run
-from contimg.status import InputError
 from contimg.tables import (
     options_from,
     read_table,
     require_columns,
+    require_degrees,
     write_rejected_table,
     write_table,
 )
@@ -39,33 +37,13 @@ def main(
     if metadata["status"] != "ok":
         write_rejected_table(output, EXTERNAL_MATCHES, metadata["reason"], about)
         return
-    sources = positions_of(sources, candidates).drop_duplicates("source_id")
+    require_columns(sources, tuple(c for c in EXTERNAL_MATCHES if c.name in WANTED), candidates)
+    sources = require_degrees(sources, WANTED[1:], candidates).drop_duplicates("source_id")
     rows = match_sources(sources, settings, cache or output.with_suffix(""))
     counts = rows.groupby(["service", "status"]).source_id.nunique()
     for (service, status), number in counts.items():
         logger.info("%s: %s: %d of %d candidates", service, status, number, len(sources))
     write_table(output, rows, EXTERNAL_MATCHES, about)
-
-
-def positions_of(sources: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return a table with its positions as numbers.
-
-    Raises
-    ------
-    InputError
-        When a column is missing, or holds what is not a number.
-    """
-    require_columns(sources, tuple(c for c in EXTERNAL_MATCHES if c.name in WANTED), path)
-    for name in WANTED[1:]:
-        numbers = pd.to_numeric(sources[name], errors="coerce")
-        wrong = sources[name][numbers.isna() & sources[name].notna()]
-        if len(wrong):
-            raise InputError(
-                f"{path}: {name} {wrong.iloc[0]!r} found in row {wrong.index[0] + 1}, degrees "
-                "expected; convert it"
-            )
-        sources[name] = numbers.astype(float)
-    return sources
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from contimg.photometry_tables import fluxes_of, local_noise_of, response_at
 from contimg.schemas import FORCED_FLUXES
 from contimg.script import run
 from contimg.status import Rejected, written_whole
-from contimg.tables import check_schema, read_table, write_table
+from contimg.tables import check_schema, read_table, require_degrees, write_table
 from contimg.units import factor_to
 
 logger = logging.getLogger(__name__)
@@ -102,14 +102,7 @@ def read_positions(path: Path) -> pd.DataFrame:
                 f"{path}: columns {', '.join(map(str, table.columns))} found, ra_deg and dec_deg "
                 "expected; rename those that hold the positions"
             )
-        numbers = pd.to_numeric(table[name], errors="coerce")
-        wrong = table[name][numbers.isna() & table[name].notna()]
-        if len(wrong):
-            raise ValueError(
-                f"{path}: {name} {wrong.iloc[0]!r} found in row {wrong.index[0] + 1}, degrees "
-                "expected; convert it"
-            )
-        table[name] = numbers.astype(float)
+    table = require_degrees(table, ["ra_deg", "dec_deg"], path)
     if "source_id" not in table:
         table["source_id"] = np.arange(1, len(table) + 1)
     table["source_id"] = table["source_id"].astype(str)

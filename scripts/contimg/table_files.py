@@ -7,8 +7,9 @@ import csv
 import gzip
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -130,25 +131,24 @@ def _text_table(path: Path) -> TableFile:
         comments, line = 0, stream.readline()
         while line.startswith("#") or (line and not line.strip()):
             comments, line = comments + 1, stream.readline()
-        following = [stream.readline() for _ in range(3)]
+        following = [stream.readline(), stream.readline()]
     if not line.strip():
         raise InputError(f"{path}: no table, only comments; expected a header and rows")
     delimiter = max(DELIMITERS, key=line.count)
-    names, maybe_units, dashes, after = (_fields(text, delimiter) for text in (line, *following))
+    names, maybe_units, dashes = (_fields(text, delimiter) for text in (line, *following))
     has_units = len(dashes) == len(names) and all(set(text) <= {"-"} for text in dashes)
     units = {n: u for n, u in zip(names, maybe_units, strict=False) if has_units and u}
-    first = after if has_units else maybe_units
-    if any(first[len(names) :]):
-        raise InputError(
-            f"{path}: {len(first)} fields found in row 1, {len(names)} names in the header; "
-            "write decimals with a point, and quote a text that holds the delimiter"
-        )
     _require_whole_end(path, names, delimiter)
     skipped = [*range(comments), *([comments + 1, comments + 2] if has_units else [])]
 
     def read(wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         indices = {name: names.index(name) for name in wanted}
         try:
+            with _opened(path) as stream:
+                rows: Iterable[str] = islice(stream, comments + (3 if has_units else 1), None)
+                if comments:
+                    rows = (row.partition("#")[0] for row in rows)
+                _require_no_more_fields(path, rows, len(names), delimiter)
             table = pd.read_csv(
                 path,
                 sep=delimiter,
@@ -167,6 +167,20 @@ def _text_table(path: Path) -> TableFile:
         return {name: table.iloc[:, order.index(at)].to_numpy() for name, at in indices.items()}
 
     return TableFile(tuple(names), units, read)
+
+
+def _require_no_more_fields(path: Path, rows: Iterable[str], n_names: int, delimiter: str) -> None:
+    """Refuse a row with more fields than the header has names: pandas would drop its end.
+
+    Delimiters alone at the end of a row are no fields.
+    """
+    for number, row in enumerate(rows, 1):
+        fields = _fields(row, delimiter) if row.count(delimiter) >= n_names else []
+        if any(fields[n_names:]):
+            raise InputError(
+                f"{path}: {len(fields)} fields found in row {number}, {n_names} names in the "
+                "header; write decimals with a point, and quote a text that holds the delimiter"
+            )
 
 
 def _require_whole_end(path: Path, names: Sequence[str], delimiter: str) -> None:

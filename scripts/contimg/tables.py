@@ -260,6 +260,26 @@ def searched_band(df: pd.DataFrame) -> pd.DataFrame:
     return whole if len(whole) else df
 
 
+def require_degrees(df: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
+    """Return a table with its columns of angles as numbers.
+
+    Raises
+    ------
+    InputError
+        When one holds what is not a number.
+    """
+    angles = {}
+    for name in names:
+        angles[name] = pd.to_numeric(df[name], errors="coerce").astype(float)
+        wrong = df[name][angles[name].isna() & df[name].notna()]
+        if len(wrong):
+            raise InputError(
+                f"{path}: {name} {wrong.iloc[0]!r} found in row {wrong.index[0] + 1}, degrees "
+                "expected; convert it"
+            )
+    return df.assign(**angles)
+
+
 def options_from(kind: type[Options], given: Mapping[str, Any] | None) -> Options:
     """Make an options object of a config block; keys that it does not know are others' keys."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]

@@ -223,6 +223,7 @@ HALF = {"ra_deg": "ra", "dec_deg": "dec", "flux": "flux"}
         (CSV.replace("10.0,", "nan,"), COLUMNS, r"1 rows without a sky position.*data row 1; rem"),
         (CSV.replace("10.0,", "400,"), COLUMNS, r"1 rows without a sky position.*data row 1; rem"),
         (CSV.replace(".", ","), COLUMNS, r"5 fields found in row 1, 3 names in the header"),
+        (CSV + "12.5,30.0,7,1\n", COLUMNS, r"4 fields found in row 3, 3 names in the header"),
         (CSV[:-3], COLUMNS, r"cut short, 2 of 3 fields in the last row; fetch it again"),
         (CSV.replace("-21.5", "-91"), COLUMNS, r"1 rows without a sky position.*data row 2; rem"),
         (CSV.replace(",6", ","), COLUMNS, r"1 rows without a sky position or a flux.*data row 2"),
